@@ -1,0 +1,70 @@
+// npm run build: makes dist/ (TypeScript compiled, the Lua scripts beside it). With --if-stale it does so only when a
+// source has changed since. dist/ is replaced in one step, so that nobody sees half of it.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+
+const root = join(import.meta.dirname, "..");
+const dist = join(root, "dist");
+const stamp = join(dist, ".sources");
+
+function sources() {
+  const inSrc = readdirSync(join(root, "src"), { recursive: true }).map((path) => join("src", path));
+  return [...inSrc, "tsconfig.json", "tsconfig.build.json", "package-lock.json"].sort();
+}
+
+/** Changes whenever a source is added, removed or written. */
+function fingerprint() {
+  const hash = createHash("sha256");
+  for (const path of sources()) {
+    const { mtimeMs, size, ino } = statSync(join(root, path));
+    hash.update(`${path} ${mtimeMs} ${size} ${ino}\n`);
+  }
+  return hash.digest("hex");
+}
+
+/** Whether dist/ was made from the sources as they are. */
+function isFresh(now) {
+  return existsSync(stamp) && readFileSync(stamp, "utf8") === now;
+}
+
+function replaceDist(made) {
+  const old = `${made}-old`;
+  if (existsSync(dist)) renameSync(dist, old);
+  renameSync(made, dist);
+  rmSync(old, { recursive: true, force: true });
+}
+
+function build(now) {
+  const made = join(root, ".cache", `dist-${process.pid}`);
+  mkdirSync(dirname(made), { recursive: true });
+  rmSync(made, { recursive: true, force: true });
+  try {
+    const tsc = join(root, "node_modules/typescript/bin/tsc");
+    const args = [tsc, "-p", join(root, "tsconfig.build.json"), "--outDir", made, "--noEmitOnError"];
+    const { status } = spawnSync(process.execPath, args, { stdio: "inherit", cwd: root });
+    if (status !== 0) return status ?? 1;
+    for (const path of sources()) {
+      if (path.endsWith(".lua")) cpSync(join(root, path), join(made, path.slice("src/".length)));
+    }
+    writeFileSync(join(made, ".sources"), now);
+    replaceDist(made);
+    return 0;
+  } finally {
+    rmSync(made, { recursive: true, force: true });
+  }
+}
+
+const now = fingerprint();
+process.exitCode = process.argv.includes("--if-stale") && isFresh(now) ? 0 : build(now);

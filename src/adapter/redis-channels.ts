@@ -1,0 +1,151 @@
+import type { Redis } from "ioredis";
+import { RoomcastError } from "../errors.ts";
+import type { ChannelListener, RoomChannels } from "../feed/room-channels.ts";
+import { decode } from "../log/envelope.ts";
+import type { Keys } from "../redis/keys.ts";
+
+/** Most channels in one SSUBSCRIBE and before other work of the loop has its turn. */
+const CHANNELS_PER_CALL = 500;
+
+type Raw = (channel: Buffer, message: Buffer) => void;
+
+/** One channel, for as long as anybody wants it: the room's feed, the stock adapter, or both. */
+interface Channel {
+  readonly name: string;
+  listener: ChannelListener | undefined;
+  stock: boolean;
+  raw: ((message: Buffer) => void) | undefined;
+  /** Settles with the confirmation of the last SSUBSCRIBE that was sent for this channel; undefined where that failed. */
+  confirmed: Promise<void> | undefined;
+}
+
+/** What the stock sharded adapter uses of its subscribing client. */
+export interface AdapterSubscriber {
+  ssubscribe(channel: string): Promise<void>;
+  sunsubscribe(channels: string | string[]): void;
+  on(event: "smessageBuffer", listener: Raw): void;
+}
+
+/**
+ * The rooms' channels over one Redis connection, shared by feeds and the stock adapter: log entries and presence go to
+ * the feed, everything else to the adapter. It subscribes anew by itself after a reconnect (ioredis' own way swallows
+ * failures), and says `resumed` only once Redis has confirmed.
+ */
+export class RedisChannels implements RoomChannels {
+  readonly #redis: Redis;
+  readonly #keys: Keys;
+  readonly #failed: (error: unknown) => void;
+  readonly #channels = new Map<string, Channel>();
+  #stockListener: Raw | undefined;
+
+  /** `redis` is a connection of its own, with `autoResubscribe` and the offline queue off. */
+  constructor(redis: Redis, keys: Keys, failed: (error: unknown) => void) {
+    this.#redis = redis;
+    this.#keys = keys;
+    this.#failed = failed;
+    redis.on("smessageBuffer", (name: Buffer, message: Buffer) => this.#hear(name, message));
+    redis.on("ready", () => {
+      this.#resume().catch(failed);
+    });
+  }
+
+  async open(room: string, listener: ChannelListener): Promise<void> {
+    const channel = this.#want(this.#keys.channel(room));
+    channel.listener = listener;
+    try {
+      await this.#confirmed(channel);
+    } catch (error) {
+      throw new RoomcastError("unavailable", undefined, { cause: error });
+    }
+  }
+
+  close(room: string): void {
+    const channel = this.#channels.get(this.#keys.channel(room));
+    if (channel === undefined) return;
+    channel.listener = undefined;
+    this.#dropUnwanted(channel);
+  }
+
+  /** Listens to a channel that belongs to no room. Resolves with the confirmation. */
+  async hearRaw(name: string, listener: (message: Buffer) => void): Promise<void> {
+    const channel = this.#want(name);
+    channel.raw = listener;
+    await this.#confirmed(channel);
+  }
+
+  /** The subscribing client for `createShardedAdapter`: it shares the channels with the feeds. */
+  adapterSubscriber(): AdapterSubscriber {
+    return {
+      ssubscribe: (name) => {
+        const channel = this.#want(name);
+        channel.stock = true;
+        // The adapter never looks at the promise, and a rejection would end the process. Without a connection the
+        // channel is subscribed on `ready`.
+        return this.#confirmed(channel).catch(() => undefined);
+      },
+      sunsubscribe: (names) => {
+        for (const name of Array.isArray(names) ? names : [names]) {
+          const channel = this.#channels.get(name);
+          if (channel === undefined) continue;
+          channel.stock = false;
+          this.#dropUnwanted(channel);
+        }
+      },
+      on: (_event, listener) => {
+        this.#stockListener = listener;
+      },
+    };
+  }
+
+  #want(name: string): Channel {
+    let channel = this.#channels.get(name);
+    if (channel === undefined) {
+      channel = { name, listener: undefined, stock: false, raw: undefined, confirmed: undefined };
+      this.#channels.set(name, channel);
+    }
+    return channel;
+  }
+
+  #confirmed(channel: Channel): Promise<void> {
+    return channel.confirmed ?? this.#subscribe([channel]);
+  }
+
+  #dropUnwanted(channel: Channel): void {
+    if (channel.stock || channel.listener !== undefined || channel.raw !== undefined) return;
+    this.#channels.delete(channel.name);
+    if (this.#redis.status === "ready") this.#redis.sunsubscribe(channel.name).catch(this.#failed);
+  }
+
+  #subscribe(channels: readonly Channel[]): Promise<void> {
+    const confirmed = this.#redis.ssubscribe(...channels.map(({ name }) => name)).then(() => undefined);
+    for (const channel of channels) channel.confirmed = confirmed;
+    confirmed.catch(() => {
+      // The next one who needs a channel, or the next connection, tries again.
+      for (const channel of channels) if (channel.confirmed === confirmed) channel.confirmed = undefined;
+    });
+    return confirmed;
+  }
+
+  async #resume(): Promise<void> {
+    const wanted = [...this.#channels.values()];
+    for (let start = 0; start < wanted.length; start += CHANNELS_PER_CALL) {
+      const chunk = wanted.slice(start, start + CHANNELS_PER_CALL).filter(({ name }) => this.#channels.has(name));
+      if (chunk.length === 0) continue;
+      await this.#subscribe(chunk);
+      for (const channel of chunk) channel.listener?.resumed();
+    }
+  }
+
+  #hear(name: Buffer, message: Buffer): void {
+    const channel = this.#channels.get(name.toString());
+    if (channel === undefined) return;
+    if (channel.raw !== undefined) {
+      channel.raw(message);
+      return;
+    }
+    const heard = decode(message);
+    if (heard.kind === "entry") channel.listener?.entry(heard.entry);
+    else if (heard.kind === "presence") channel.listener?.presence(heard.change);
+    else if (channel.stock) this.#stockListener?.(name, message);
+  }
+}

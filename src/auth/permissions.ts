@@ -1,0 +1,117 @@
+import * as z from "zod";
+import { BOUNDS, roomType } from "../protocol.ts";
+import type { RoomPolicy } from "./room-types.ts";
+
+/** What may be allowed in a room; `*` in a token stands for all of them. */
+export const PERMISSIONS = ["join", "send", "signal", "history", "moderate"] as const;
+export type Permission = (typeof PERMISSIONS)[number];
+export type Grant = Permission | "*";
+
+/** Most room patterns in one token. */
+const MAX_PATTERNS = 100;
+/** Most bytes of one pattern: as many as a room's name. */
+const MAX_PATTERN_BYTES = BOUNDS.roomBytes;
+
+export const grantsSchema = z.array(z.enum([...PERMISSIONS, "*"]));
+
+/** The claim `rooms`: room patterns and what each gives. */
+export const roomsSchema = z.record(z.string(), grantsSchema).superRefine((rooms, context) => {
+  const patterns = Object.keys(rooms);
+  if (patterns.length > MAX_PATTERNS) {
+    context.addIssue({ code: "custom", message: `must have at most ${MAX_PATTERNS} patterns` });
+  }
+  for (const pattern of patterns) {
+    const bytes = Buffer.byteLength(pattern);
+    if (bytes >= 1 && bytes <= MAX_PATTERN_BYTES) continue;
+    context.addIssue({ code: "custom", message: `must have patterns of 1 to ${MAX_PATTERN_BYTES} bytes` });
+    break;
+  }
+});
+
+export type RoomGrants = z.output<typeof roomsSchema>;
+
+/** A set of permissions as bits. */
+export type PermissionBits = number;
+
+const BIT: Readonly<Record<Permission, PermissionBits>> = { join: 1, send: 2, signal: 4, history: 8, moderate: 16 };
+const ALL: PermissionBits = 31;
+
+export function permissionBits(grants: readonly Grant[]): PermissionBits {
+  let bits = 0;
+  for (const grant of grants) bits |= grant === "*" ? ALL : BIT[grant];
+  return bits;
+}
+
+/**
+ * A pattern with at least one `*`, which stands for any run of characters. Patterns come from outside, so no regular
+ * expression is made of them: what stands between the stars is looked for from left to right, each part at the first
+ * place where it fits, and never again.
+ */
+class Wildcard {
+  readonly #head: string;
+  readonly #middle: readonly string[];
+  readonly #tail: string;
+
+  constructor(pattern: string) {
+    const parts = pattern.split("*");
+    this.#head = parts[0] ?? "";
+    this.#tail = parts.at(-1) ?? "";
+    this.#middle = parts.slice(1, -1).filter((part) => part !== "");
+  }
+
+  matches(room: string): boolean {
+    if (!room.startsWith(this.#head) || !room.endsWith(this.#tail)) return false;
+    let at = this.#head.length;
+    for (const part of this.#middle) {
+      const found = room.indexOf(part, at);
+      if (found === -1) return false;
+      at = found + part.length;
+    }
+    return at + this.#tail.length <= room.length;
+  }
+}
+
+/** What one token gives, ready for being asked at every request. */
+export class Permissions {
+  readonly #names = new Map<string, PermissionBits>();
+  readonly #wildcards: { readonly wildcard: Wildcard; readonly bits: PermissionBits }[] = [];
+
+  constructor(rooms: RoomGrants) {
+    for (const [pattern, grants] of Object.entries(rooms)) {
+      const bits = permissionBits(grants);
+      if (pattern.includes("*")) this.#wildcards.push({ wildcard: new Wildcard(pattern), bits });
+      else this.#names.set(pattern, bits);
+    }
+  }
+
+  /** Everything that the matching patterns give together; `undefined` where none matches. */
+  of(room: string): PermissionBits | undefined {
+    let bits = this.#names.get(room);
+    for (const { wildcard, bits: more } of this.#wildcards) {
+      if (wildcard.matches(room)) bits = (bits ?? 0) | more;
+    }
+    return bits;
+  }
+
+  /** Whether the token alone allows this; see `may` for the room type's part. */
+  allows(room: string, permission: Permission): boolean {
+    return ((this.of(room) ?? 0) & BIT[permission]) !== 0;
+  }
+}
+
+/** The permissions of a claim `rooms` that `roomsSchema` has checked. */
+export function compilePermissions(rooms: RoomGrants): Permissions {
+  return new Permissions(rooms);
+}
+
+/** Whether somebody may do something in a room: by the token, or because the room's type allows it to everybody. */
+export function may(permissions: Permissions, policy: RoomPolicy, room: string, permission: Permission): boolean {
+  return (policy.everybody & BIT[permission]) !== 0 || permissions.allows(room, permission);
+}
+
+/** Says why `may` answered no. */
+export function denial(permissions: Permissions, policy: RoomPolicy, room: string, permission: Permission): string {
+  if (permissions.of(room) !== undefined) return `the token's rooms give no "${permission}" in ${room}`;
+  if (policy.everybody === 0) return `no pattern in the token's rooms covers ${room}`;
+  return `rooms of type ${roomType(room)} give no "${permission}", and no pattern in the token's rooms covers ${room}`;
+}

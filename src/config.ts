@@ -1,0 +1,257 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { parseRoomTypes, RoomTypes } from "./auth/room-types.ts";
+import type { TokenSettings } from "./auth/tokens.ts";
+import { type Environment, readFailure, readValues } from "./environment.ts";
+import { isLoopbackHost } from "./loopback.ts";
+import type { RateLimits } from "./room/rates.ts";
+import type { LogLevel } from "./telemetry/log.ts";
+import type { Values, VariableName } from "./variables.ts";
+
+/** `EX_CONFIG` of sysexits.h: what the process exits with when it cannot start with its configuration. */
+export const CONFIG_EXIT_CODE = 78;
+
+/** The length of a random secret, in bytes. */
+const GENERATED_SECRET_BYTES = 32;
+
+/** What one node runs with: everything checked, nothing left to choose. */
+export interface Config {
+  readonly production: boolean;
+  readonly host: string;
+  /** Public: Socket.IO, `/v1`, the demo. 0: any free port. */
+  readonly port: number;
+  readonly adminPort: number;
+  readonly api:
+    | { readonly kind: "off" }
+    | { readonly kind: "public-port"; readonly keys: readonly string[] }
+    | { readonly kind: "own-port"; readonly port: number; readonly keys: readonly string[] };
+  readonly redis: { readonly kind: "memory" } | { readonly kind: "server"; readonly url: string };
+  readonly redisPrefix: string;
+  readonly tokens: TokenSettings;
+  /** Whose pages may connect from other origins: nobody's where it is empty. */
+  readonly corsOrigins: readonly string[] | "*";
+  readonly roomTypes: RoomTypes;
+  readonly nodeName: string;
+  readonly logLevel: LogLevel;
+  readonly dedupeSeconds: number;
+  readonly drainSeconds: number;
+  readonly rates: RateLimits | "off";
+  /** `tokens`: whom `POST /dev/token` answers; nobody where only a JWKS is known, for there is nothing to sign with. */
+  readonly demo:
+    | { readonly kind: "off" }
+    | { readonly kind: "on"; readonly tokens: "loopback" | "everybody" | "nobody" };
+  readonly limits: Limits;
+  /** What the node should log once it starts: allowed, but not what one wants in production. */
+  readonly warnings: readonly string[];
+}
+
+/** Bounds and times that are not part of another setting; the units are in the names. */
+export interface Limits {
+  readonly maxPayloadBytes: number;
+  readonly maxStateBytes: number;
+  readonly maxRoomsPerConnection: number;
+  readonly maxPendingRequests: number;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerUser: number;
+  /** Live messages held for one joining reader, or for one feed that repairs a gap. */
+  readonly maxHeldBytes: number;
+  /** What one connection may be owed before its readers leave the live stream. */
+  readonly maxOutboundBytes: number;
+  readonly handshakeTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly graceSeconds: number;
+  readonly leaseSeconds: number;
+  readonly feedLingerMs: number;
+}
+
+/** The environment does not make a configuration. Its message has one line for each wrong variable. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.problems = problems;
+  }
+}
+
+/** A rule between variables; it is not asked where one of them is wrong by itself. */
+interface Rule {
+  readonly between: readonly VariableName[];
+  readonly problem: string;
+  broken(values: Values): boolean;
+}
+
+const inProduction = (values: Values): boolean => values.NODE_ENV === "production";
+
+const RULES: readonly Rule[] = [
+  {
+    between: ["NODE_ENV", "REDIS_URL"],
+    problem: "REDIS_URL must be set in production; memory: runs one node without Redis",
+    broken: (values) => inProduction(values) && values.REDIS_URL === undefined,
+  },
+  {
+    between: ["NODE_ENV", "JWT_SECRET", "JWKS_URL"],
+    problem: "JWT_SECRET or JWKS_URL must be set in production",
+    broken: (values) => inProduction(values) && values.JWT_SECRET === undefined && values.JWKS_URL === undefined,
+  },
+  {
+    between: ["JWT_SECRET", "JWKS_URL"],
+    problem: "JWT_SECRET and JWKS_URL must not both be set: tokens are verified by the one or the other",
+    broken: (values) => values.JWT_SECRET !== undefined && values.JWKS_URL !== undefined,
+  },
+  {
+    between: ["NODE_ENV", "JWKS_URL"],
+    problem: "JWKS_URL must be https:// in production, unless it is on loopback",
+    broken: ({ JWKS_URL: url, ...values }) =>
+      inProduction({ JWKS_URL: url, ...values }) && url?.protocol === "http:" && !isLoopbackHost(url.host),
+  },
+  {
+    between: ["PORT", "ADMIN_PORT"],
+    problem: "ADMIN_PORT must not be the same as PORT",
+    broken: (values) => values.ADMIN_PORT !== 0 && values.ADMIN_PORT === values.PORT,
+  },
+  {
+    between: ["API_PORT", "ADMIN_PORT"],
+    problem: "API_PORT must not be the same as ADMIN_PORT",
+    broken: (values) => values.ADMIN_PORT !== 0 && values.ADMIN_PORT === values.API_PORT,
+  },
+  {
+    between: ["PRESENCE_EVENTS_UP_TO_MEMBERS", "PRESENCE_EVENTS_AGAIN_BELOW_MEMBERS"],
+    problem: "PRESENCE_EVENTS_AGAIN_BELOW_MEMBERS must not be more than PRESENCE_EVENTS_UP_TO_MEMBERS",
+    broken: (values) => values.PRESENCE_EVENTS_AGAIN_BELOW_MEMBERS > values.PRESENCE_EVENTS_UP_TO_MEMBERS,
+  },
+];
+
+function readRoomTypes(values: Values): { types: RoomTypes; problems: readonly string[] } {
+  const presence = {
+    upToMembers: values.PRESENCE_EVENTS_UP_TO_MEMBERS,
+    againBelowMembers: values.PRESENCE_EVENTS_AGAIN_BELOW_MEMBERS,
+  };
+  const builtIn = new RoomTypes(presence);
+  const path = values.ROOM_TYPES;
+  if (path === undefined) return { types: builtIn, problems: [] };
+  let file: unknown;
+  try {
+    file = JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    const what =
+      error instanceof SyntaxError ? `is not JSON (${error.message})` : `cannot be read (${readFailure(error)})`;
+    return { types: builtIn, problems: [`ROOM_TYPES names a file that ${what}: ${path}`] };
+  }
+  const result = parseRoomTypes(file, presence);
+  if (result.ok) return { types: result.types, problems: [] };
+  return { types: builtIn, problems: result.problems.map((problem) => `ROOM_TYPES (${path}): ${problem}`) };
+}
+
+function tokenSettings(values: Values): TokenSettings {
+  const { JWT_SECRET: secrets, JWKS_URL: url, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = values;
+  if (url !== undefined) return { keys: { kind: "jwks", url }, issuer, audience };
+  if (secrets !== undefined) return { keys: { kind: "secrets", secrets, generated: false }, issuer, audience };
+  const random = randomBytes(GENERATED_SECRET_BYTES);
+  return { keys: { kind: "secrets", secrets: [random], generated: true }, issuer, audience };
+}
+
+function apiSettings(values: Values): Config["api"] {
+  const { API_KEYS: keys, API_PORT: port } = values;
+  if (keys === undefined) return { kind: "off" };
+  return port === undefined || (port === values.PORT && port !== 0)
+    ? { kind: "public-port", keys }
+    : { kind: "own-port", port, keys };
+}
+
+function demoSettings(values: Values): Config["demo"] {
+  const production = inProduction(values);
+  if ((values.DEMO ?? (production ? "off" : "on")) === "off") return { kind: "off" };
+  if (values.JWKS_URL !== undefined) return { kind: "on", tokens: "nobody" };
+  return { kind: "on", tokens: production ? "everybody" : "loopback" };
+}
+
+function rateSettings(values: Values): Config["rates"] {
+  if (values.RATE_LIMITS === "off") return "off";
+  return {
+    join: { perSecond: values.RATE_JOIN_PER_SECOND, burst: values.RATE_JOIN_BURST },
+    send: { perSecond: values.RATE_SEND_PER_SECOND, burst: values.RATE_SEND_BURST },
+    signal: { perSecond: values.RATE_SIGNAL_PER_SECOND, burst: values.RATE_SIGNAL_BURST },
+    read: { perSecond: values.RATE_READ_PER_SECOND, burst: values.RATE_READ_BURST },
+    state: { perSecond: values.RATE_STATE_PER_SECOND, burst: values.RATE_STATE_BURST },
+  };
+}
+
+function limitSettings(values: Values): Limits {
+  return {
+    maxPayloadBytes: values.MAX_PAYLOAD_BYTES,
+    maxStateBytes: values.MAX_STATE_BYTES,
+    maxRoomsPerConnection: values.MAX_ROOMS_PER_CONNECTION,
+    maxPendingRequests: values.MAX_PENDING_REQUESTS,
+    maxConnections: values.MAX_CONNECTIONS,
+    maxConnectionsPerUser: values.MAX_CONNECTIONS_PER_USER,
+    maxHeldBytes: values.MAX_HELD_BYTES,
+    maxOutboundBytes: values.MAX_OUTBOUND_BYTES,
+    handshakeTimeoutMs: values.HANDSHAKE_TIMEOUT_MS,
+    requestTimeoutMs: values.REQUEST_TIMEOUT_MS,
+    graceSeconds: values.GRACE_SECONDS,
+    leaseSeconds: values.LEASE_SECONDS,
+    feedLingerMs: values.FEED_LINGER_MS,
+  };
+}
+
+function warningsFor(values: Values): string[] {
+  const warnings: string[] = [];
+  const demo = demoSettings(values);
+  if (inProduction(values) && demo.kind === "on") {
+    warnings.push(
+      demo.tokens === "everybody"
+        ? "DEMO is on in production: POST /dev/token gives everybody a token for every room"
+        : "DEMO is on in production: everybody can open the demo",
+    );
+  }
+  if (values.DEMO === "on" && demo.kind === "on" && demo.tokens === "nobody") {
+    warnings.push("DEMO is on with JWKS_URL: POST /dev/token is off, for there is no key to sign with");
+  }
+  if (inProduction(values) && values.REDIS_URL === "memory:") {
+    warnings.push("REDIS_URL is memory: in production: everything is lost with this process");
+  }
+  if (values.RATE_LIMITS === "off") warnings.push("RATE_LIMITS is off: for load tests only");
+  if (values.API_PORT !== undefined && values.API_KEYS === undefined) {
+    warnings.push("API_PORT is set without API_KEYS: there is no /v1");
+  }
+  return warnings;
+}
+
+/**
+ * Makes the configuration from environment variables (README: every one of them); an empty one counts as not set.
+ * Reads the files that `…_FILE` and `ROOM_TYPES` name. Throws `ConfigError` with every problem at once.
+ */
+export function parseConfig(env: Environment): Config {
+  const { values, wrong, ...read } = readValues(env);
+  const problems = [...read.problems];
+  for (const rule of RULES) {
+    if (!rule.between.some((name) => wrong.has(name)) && rule.broken(values)) problems.push(rule.problem);
+  }
+  const roomTypes = readRoomTypes(values);
+  problems.push(...roomTypes.problems);
+  if (problems.length > 0) throw new ConfigError(problems);
+  const { REDIS_URL: redis } = values;
+  const production = inProduction(values);
+  return {
+    production,
+    host: values.HOST ?? (production ? "0.0.0.0" : "127.0.0.1"),
+    port: values.PORT,
+    adminPort: values.ADMIN_PORT,
+    api: apiSettings(values),
+    redis: redis === undefined || redis === "memory:" ? { kind: "memory" } : { kind: "server", url: redis },
+    redisPrefix: values.REDIS_PREFIX,
+    tokens: tokenSettings(values),
+    corsOrigins: values.CORS_ORIGINS ?? [],
+    roomTypes: roomTypes.types,
+    nodeName: values.NODE_NAME,
+    logLevel: values.LOG_LEVEL,
+    dedupeSeconds: values.DEDUPE_SECONDS,
+    drainSeconds: values.DRAIN_SECONDS,
+    rates: rateSettings(values),
+    demo: demoSettings(values),
+    limits: limitSettings(values),
+    warnings: warningsFor(values),
+  };
+}

@@ -1,0 +1,187 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { RoomcastError } from "../errors.ts";
+import type { Page, PageSize, Retention, RoomLog } from "../log/room-log.ts";
+import { BOUNDS } from "../protocol.ts";
+import { Feed, type FeedCounts, type FeedPolicy, type FeedSurroundings, type Question } from "./feed.ts";
+import type { RoomChannels } from "./room-channels.ts";
+
+/** Most positions compared with the log in one turn: more would hold the event loop. */
+const CHECKS_PER_TURN = 500;
+/** Each open feed is compared with its log at least this often, in seconds, however quiet it is. */
+const CHECK_EVERY_S = 30;
+const TURN_MS = 1_000;
+/** Before trying again what Redis refused, in milliseconds. */
+const RETRY_MS = 250;
+const PAGE: PageSize = { maxMessages: BOUNDS.pageMessages, maxBytes: BOUNDS.pageBytes };
+
+export interface FeedsLimits {
+  /** Most bytes of live entries that one feed keeps for joins and repairs under way. */
+  readonly heldBytes: number;
+  /** How long a feed lives on without members, so that reconnects do not thrash subscriptions, in milliseconds. */
+  readonly lingerMs: number;
+}
+
+export interface FeedsOptions {
+  readonly channels: RoomChannels;
+  readonly log: RoomLog;
+  readonly limits: FeedsLimits;
+  readonly counts: FeedCounts;
+  policyOf(room: string): FeedPolicy;
+  failed(room: string, error: unknown): void;
+}
+
+interface OpenFeed {
+  readonly feed: Feed;
+  /** Resolved once the subscription is confirmed. */
+  readonly opened: Promise<void>;
+  holders: number;
+  linger: NodeJS.Timeout | undefined;
+}
+
+/** The feeds of this node: one a room, as long as somebody holds it and a little longer. */
+export class Feeds {
+  readonly #options: FeedsOptions;
+  readonly #open = new Map<string, OpenFeed>();
+  readonly #suspects = new Set<Feed>();
+  readonly #pages = new Map<string, Promise<Page>>();
+  readonly #surroundings: FeedSurroundings;
+  readonly #turn: NodeJS.Timeout;
+  #rounds: IterableIterator<OpenFeed> | undefined;
+  #checking = false;
+  #closed = false;
+
+  constructor(options: FeedsOptions) {
+    this.#options = options;
+    this.#surroundings = {
+      readPage: (room, seq, retention) => this.#readPage(room, seq, retention),
+      suspect: (feed) => this.#suspect(feed),
+      pause: () => delay(RETRY_MS, undefined, { ref: false }),
+      failed: options.failed,
+      counts: options.counts,
+    };
+    this.#turn = setInterval(() => this.#nextRound(), TURN_MS).unref();
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  get(room: string): Feed | undefined {
+    return this.#open.get(room)?.feed;
+  }
+
+  /** Opens the room's feed, or holds it if it is open. Whoever got it calls `release` once. Rejects with `unavailable`. */
+  async hold(room: string): Promise<Feed> {
+    if (this.#closed) throw new RoomcastError("unavailable", "this node is stopping: reconnect");
+    const open = this.#open.get(room) ?? this.#begin(room);
+    open.holders += 1;
+    clearTimeout(open.linger);
+    open.linger = undefined;
+    try {
+      await open.opened;
+    } catch (error) {
+      this.release(room, open.feed);
+      throw error;
+    }
+    return open.feed;
+  }
+
+  release(room: string, feed: Feed): void {
+    const open = this.#open.get(room);
+    if (open?.feed !== feed) return;
+    open.holders -= 1;
+    if (open.holders > 0) return;
+    open.linger = setTimeout(() => this.#end(room, open), this.#options.limits.lingerMs).unref();
+  }
+
+  /** Every feed is compared with its log soon: whatever was published may not have been heard. */
+  suspectAll(): void {
+    for (const { feed } of this.#open.values()) this.#suspect(feed);
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#turn);
+    for (const [room, open] of [...this.#open]) this.#end(room, open);
+  }
+
+  #begin(room: string): OpenFeed {
+    const { channels, limits, policyOf } = this.#options;
+    const feed = new Feed(room, policyOf(room), limits.heldBytes, this.#surroundings);
+    const open: OpenFeed = { feed, opened: channels.open(room, feed), holders: 0, linger: undefined };
+    this.#open.set(room, open);
+    open.opened.catch(() => this.#end(room, open));
+    return open;
+  }
+
+  #end(room: string, open: OpenFeed): void {
+    clearTimeout(open.linger);
+    if (this.#open.get(room) !== open) return;
+    this.#open.delete(room);
+    this.#suspects.delete(open.feed);
+    open.feed.close();
+    this.#options.channels.close(room);
+  }
+
+  /** Readers that ask for the same page at the same time share the reading. */
+  #readPage(room: string, seq: number, retention: Retention): Promise<Page> {
+    const key = `${seq} ${room}`;
+    const shared = this.#pages.get(key);
+    if (shared !== undefined) return shared;
+    const reading = this.#options.log.readAfter(room, seq, PAGE, retention).finally(() => this.#pages.delete(key));
+    this.#pages.set(key, reading);
+    return reading;
+  }
+
+  #suspect(feed: Feed): void {
+    this.#suspects.add(feed);
+    if (this.#checking) return;
+    this.#checking = true;
+    this.#check().catch((error: unknown) => this.#options.failed(feed.room, error));
+  }
+
+  async #check(): Promise<void> {
+    try {
+      while (this.#suspects.size > 0 && !this.#closed) {
+        const asked = this.#takeSuspects();
+        try {
+          const heads = await this.#options.log.check(
+            asked.map(({ feed: { room, retention }, question: { position } }) => ({ room, position, retention })),
+          );
+          asked.forEach(({ feed, question }, index) => {
+            const head = heads[index];
+            if (head !== undefined) feed.compare(question, head);
+          });
+        } catch (error) {
+          for (const { feed } of asked) if (this.get(feed.room) === feed) this.#suspects.add(feed);
+          if (!(error instanceof RoomcastError)) this.#options.failed("", error);
+          await this.#surroundings.pause();
+        }
+      }
+    } finally {
+      this.#checking = false;
+    }
+  }
+
+  #takeSuspects(): { feed: Feed; question: Question }[] {
+    const asked: { feed: Feed; question: Question }[] = [];
+    for (const feed of this.#suspects) {
+      if (asked.length >= CHECKS_PER_TURN) break;
+      this.#suspects.delete(feed);
+      const question = feed.question();
+      if (question !== undefined) asked.push({ feed, question });
+    }
+    return asked;
+  }
+
+  /** A share of all feeds a second, so that each has its turn and none of them costs a burst. */
+  #nextRound(): void {
+    const share = Math.min(CHECKS_PER_TURN, Math.ceil(this.#open.size / CHECK_EVERY_S));
+    for (let count = 0; count < share; count += 1) {
+      this.#rounds ??= this.#open.values();
+      const next = this.#rounds.next();
+      if (next.done) this.#rounds = undefined;
+      else this.#suspect(next.value.feed);
+    }
+  }
+}

@@ -1,0 +1,48 @@
+/** Engine.IO "message" and Socket.IO "event", in front of the JSON array of an event's arguments. */
+const ENGINE_MESSAGE = "4";
+const SOCKET_EVENT = "2";
+const FIN_TEXT = 0x81;
+
+/**
+ * One event for many connections: encoded once, as a whole unmasked websocket frame (RFC 6455, section 5.2), and as the
+ * text that polling needs. The text is only made where somebody asks for it.
+ */
+export class Frame {
+  readonly websocket: Buffer;
+  readonly #start: number;
+  #text: string | undefined;
+
+  private constructor(websocket: Buffer, start: number) {
+    this.websocket = websocket;
+    this.#start = start;
+  }
+
+  /** `name` is the event's name, `payload` the JSON text of its one argument. */
+  static ofEvent(name: string, payload: Buffer | string): Frame {
+    const head = `${ENGINE_MESSAGE}${SOCKET_EVENT}[${JSON.stringify(name)},`;
+    const size = Buffer.byteLength(head) + Buffer.byteLength(payload) + 1;
+    const header = size < 126 ? 2 : size < 65_536 ? 4 : 10;
+    const bytes = Buffer.allocUnsafe(header + size);
+    bytes[0] = FIN_TEXT;
+    if (header === 2) {
+      bytes[1] = size;
+    } else if (header === 4) {
+      bytes[1] = 126;
+      bytes.writeUInt16BE(size, 2);
+    } else {
+      bytes[1] = 127;
+      bytes.writeUInt32BE(0, 2);
+      bytes.writeUInt32BE(size, 6);
+    }
+    let at = header + bytes.write(head, header);
+    at += typeof payload === "string" ? bytes.write(payload, at) : payload.copy(bytes, at);
+    bytes[at] = 0x5d;
+    return new Frame(bytes, header + ENGINE_MESSAGE.length);
+  }
+
+  /** The Socket.IO packet as text, without Engine.IO's first character. */
+  get text(): string {
+    this.#text ??= this.websocket.toString("utf8", this.#start);
+    return this.#text;
+  }
+}

@@ -1,0 +1,37 @@
+import type { Position } from "../log/room-log.ts";
+import type { Frame } from "./frame.ts";
+
+/** One connection's way out, shared by its readers. */
+export interface Outlet {
+  /** The connection's id. */
+  readonly connection: string;
+  /** Queues a frame; order is kept. False once the connection owes more than its bound: stop, and await `drained`. */
+  write(frame: Frame): boolean;
+  /** Resolves once the connection owes little again, or is gone. */
+  drained(): Promise<void>;
+}
+
+/**
+ * A reader's place in its feed.
+ * - `ahead`: the join's fence lies beyond what the feed has passed on; live as soon as the feed gets there;
+ * - `live`: gets what the feed passes on, in the same turn;
+ * - `behind`: reads the log by itself, then goes live;
+ * - `ended`: gets no messages; as a member it still hears of presence.
+ */
+export type ReaderState = "ahead" | "live" | "behind" | "ended";
+
+/** One connection's place in one feed. Only its feed changes it. */
+export class Reader {
+  readonly outlet: Outlet;
+  state: ReaderState = "behind";
+  /** The last message that this connection was given; kept up only while the reader is not live. */
+  position: Position;
+  /** The version of presence that the join's ack told: older changes are no news. */
+  readonly version: number;
+
+  constructor(outlet: Outlet, position: Position, version: number) {
+    this.outlet = outlet;
+    this.position = position;
+    this.version = version;
+  }
+}

@@ -1,0 +1,59 @@
+import type { Entry } from "../log/room-log.ts";
+import type { PresenceChange } from "../presence/presence.ts";
+
+/** Presence changes kept for joins under way; one that is dropped shows in the version, and `getMembers` mends it. */
+const CHANGES = 200;
+
+/**
+ * What a feed heard while somebody needs it: joins under way, readers catching up, a repair. One buffer serves all of
+ * them. It is bounded in bytes and forgets the oldest first; the chain of entries shows that, and the log is read instead.
+ */
+export class Tail {
+  readonly #maxBytes: number;
+  #users = 0;
+  #entries: Entry[] = [];
+  #changes: PresenceChange[] = [];
+  #bytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  get entries(): readonly Entry[] {
+    return this.#entries;
+  }
+
+  get changes(): readonly PresenceChange[] {
+    return this.#changes;
+  }
+
+  /** Keeps from now on, until `release` was called as often as `keep`. */
+  keep(): void {
+    this.#users += 1;
+  }
+
+  release(): void {
+    this.#users -= 1;
+    if (this.#users === 0) {
+      this.#entries = [];
+      this.#changes = [];
+      this.#bytes = 0;
+    }
+  }
+
+  entry(entry: Entry): void {
+    if (this.#users === 0) return;
+    this.#entries.push(entry);
+    this.#bytes += entry.body.length;
+    if (this.#bytes <= this.#maxBytes) return;
+    // Half at once: shifting one by one would make a busy room quadratic.
+    const dropped = this.#entries.splice(0, Math.ceil(this.#entries.length / 2));
+    for (const old of dropped) this.#bytes -= old.body.length;
+  }
+
+  change(change: PresenceChange): void {
+    if (this.#users === 0) return;
+    this.#changes.push(change);
+    if (this.#changes.length > CHANGES) this.#changes.splice(0, CHANGES / 2);
+  }
+}

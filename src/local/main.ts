@@ -1,0 +1,128 @@
+// npm start: a local cluster of nodes behind one sticky port, on a Redis found or started here.
+import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { type Balancer, startBalancer } from "./balancer.ts";
+import { startLocalCluster } from "./cluster.ts";
+import { localControl } from "./control.ts";
+import { findRedis } from "./redis.ts";
+
+const DEFAULT_PORT = 3000;
+const DEFAULT_NODES = 3;
+const MOST_NODES = 32;
+const SECRET_BYTES = 32;
+/** Connections end with the balancer, so there is little to hand over when all nodes stop. */
+const DRAIN_SECONDS = "2";
+
+const say = (line: string) => console.log(line);
+
+/** A reason to end that the user can do something about: one sentence, no stack. */
+class StartError extends Error {
+  override readonly name = "StartError";
+}
+
+function numberOf(variable: string, fallback: number, least: number, most: number): number {
+  const text = process.env[variable];
+  if (text === undefined || text === "") return fallback;
+  const value = Number(text);
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw new StartError(`${variable} must be a whole number from ${least} to ${most}, and is ${JSON.stringify(text)}.`);
+}
+
+function isSet(...variables: string[]): boolean {
+  return variables.some((variable) => process.env[variable]);
+}
+
+/** What all nodes share. What the user has set stays; this cluster is for development, whatever NODE_ENV says. */
+function nodeEnv(redisUrl: string): Record<string, string> {
+  const env: Record<string, string> = { NODE_ENV: "development", REDIS_URL: redisUrl };
+  if (!isSet("DEMO")) env.DEMO = "on";
+  if (!isSet("LOG_LEVEL")) env.LOG_LEVEL = "warn";
+  if (!isSet("DRAIN_SECONDS")) env.DRAIN_SECONDS = DRAIN_SECONDS;
+  if (!isSet("JWT_SECRET", "JWT_SECRET_FILE", "JWKS_URL")) env.JWT_SECRET = randomBytes(SECRET_BYTES).toString("hex");
+  if (!isSet("API_KEYS", "API_KEYS_FILE")) env.API_KEYS = randomBytes(SECRET_BYTES).toString("hex");
+  return env;
+}
+
+async function openBalancer(port: number, kill: (name: string) => boolean): Promise<Balancer> {
+  try {
+    return await startBalancer({ port, intercept: localControl(kill) });
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "EADDRINUSE") {
+      throw new StartError(`Port ${port} is in use: end what listens there, or choose another with PORT=… npm start.`);
+    }
+    if (code === "EACCES")
+      throw new StartError(`Port ${port} is not allowed here: choose another with PORT=… npm start.`);
+    throw error;
+  }
+}
+
+function buildIfStale(): void {
+  const script = join(import.meta.dirname, "../../scripts/build.mjs");
+  const { status } = spawnSync(process.execPath, [script, "--if-stale"], { stdio: "inherit" });
+  if (status !== 0) throw new StartError("The build failed.");
+}
+
+/** What has been started, ended in the opposite order, once. */
+class Started {
+  readonly #ends: (() => Promise<void>)[] = [];
+  #ending: Promise<void> | undefined;
+
+  add(end: () => Promise<void>): void {
+    this.#ends.unshift(end);
+  }
+
+  end(): Promise<void> {
+    this.#ending ??= this.#endAll();
+    return this.#ending;
+  }
+
+  async #endAll(): Promise<void> {
+    for (const end of this.#ends) await end();
+  }
+}
+
+async function start(started: Started): Promise<void> {
+  let kill = (_name: string) => false;
+  // First of all, so that a busy port is known before anything is built or started.
+  const balancer = await openBalancer(numberOf("PORT", DEFAULT_PORT, 0, 65_535), (name) => kill(name));
+  started.add(() => balancer.close());
+  const wanted = numberOf("NODES", DEFAULT_NODES, 1, MOST_NODES);
+  buildIfStale();
+
+  const redis = await findRedis(say);
+  if (redis !== undefined) started.add(() => redis.stop());
+  if (redis === undefined) {
+    say("No Redis can be had here, so one node runs in memory; for a cluster install redis-server, or set REDIS_URL.");
+  }
+  const env = nodeEnv(redis?.url ?? "memory:");
+  const count = redis === undefined ? 1 : wanted;
+  const cluster = await startLocalCluster({ count, env, balancer, say });
+  kill = (name) => cluster.kill(name);
+  started.add(() => cluster.stop());
+  // Connections first, so that the nodes have nothing to hand over.
+  started.add(() => balancer.close());
+
+  say("");
+  say(`Roomcast   ${balancer.url}`);
+  say(`  nodes    ${count}, on ${redis?.label ?? "memory"}`);
+  say(`  token    npm run -s token -- --sub ada --room 'chat:*'`);
+  if (env.API_KEYS !== undefined) say(`  API key  ${env.API_KEYS}`);
+  say("  Ctrl-C ends it.");
+}
+
+const started = new Started();
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  // npm passes on the Ctrl-C that the terminal has sent us already: the second one changes nothing.
+  process.on(signal, () => {
+    void started.end().finally(() => process.exit(0));
+  });
+}
+try {
+  await start(started);
+} catch (error) {
+  console.error(error instanceof StartError ? error.message : error);
+  await started.end();
+  process.exitCode = 1;
+}

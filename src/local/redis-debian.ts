@@ -1,0 +1,105 @@
+import { mkdir, mkdtemp, readdir, rename, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Say } from "./redis-binary.ts";
+import { ask, onPath } from "./run-command.ts";
+
+const CACHE = join(import.meta.dirname, "../../.cache/redis");
+const QUERY_TIMEOUT_MS = 20_000;
+const NETWORK_TIMEOUT_MS = 60_000;
+const PACKAGES = ["redis-server", "redis-tools"];
+const TOOLS = ["apt-get", "apt-cache", "dpkg", "dpkg-query", "ldd"];
+
+/** A server program unpacked from packages, with the folders of the libraries that came with it. */
+interface Unpacked {
+  readonly command: string;
+  readonly libraryPath: string;
+}
+
+async function libraryFolders(root: string): Promise<string> {
+  const triplets = await readdir(join(root, "usr/lib"));
+  return ["usr/lib", "lib"].flatMap((lib) => triplets.map((triplet) => join(root, lib, triplet))).join(":");
+}
+
+async function unpackedIn(root: string): Promise<Unpacked | undefined> {
+  // In redis-tools /usr/bin/redis-server is a link to redis-check-rdb, or the other way round, by release: stat follows.
+  const command = join(root, "usr/bin/redis-server");
+  const there = await stat(command).catch(() => undefined);
+  return there === undefined ? undefined : { command, libraryPath: await libraryFolders(root) };
+}
+
+/** Options that make apt keep its lists and cache in a folder of ours; Debug::NoLocking lets it do so without root. */
+function privateApt(folder: string): string[] {
+  return ["-o", `Dir::State::lists=${join(folder, "lists")}`, "-o", `Dir::Cache=${join(folder, "cache")}`];
+}
+
+/** What these packages depend on (`deep`: all the way down), as far as it is a library that is not installed. */
+async function missingLibraries(apt: readonly string[], deep: boolean): Promise<string[]> {
+  const kinds = ["recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"].map((kind) => `--no-${kind}`);
+  const depends = await ask("apt-cache", [...apt, "depends", ...(deep ? ["--recurse"] : []), ...kinds, ...PACKAGES], {
+    timeoutMs: QUERY_TIMEOUT_MS,
+  });
+  const installed = await ask("dpkg-query", ["-W"], { timeoutMs: QUERY_TIMEOUT_MS });
+  const have = new Set((installed ?? "").split("\n").map((line) => line.split(/[:\t]/)[0]));
+  const named = [...(depends ?? "").matchAll(/^(?:[ |]*Depends: )?([a-z0-9][a-z0-9+.-]*)$/gm)].map(
+    (match) => match[1] ?? "",
+  );
+  return [...new Set(named)].filter((name) => name.startsWith("lib") && !have.has(name));
+}
+
+async function download(apt: readonly string[], names: readonly string[], folder: string): Promise<boolean> {
+  const options = [...apt, "-o", "APT::Sandbox::User=root", "-q"];
+  const done = await ask("apt-get", [...options, "download", ...names], { timeoutMs: NETWORK_TIMEOUT_MS, cwd: folder });
+  if (done === undefined) return false;
+  for (const file of await readdir(folder)) {
+    if (!file.endsWith(".deb")) continue;
+    await ask("dpkg", ["-x", join(folder, file), join(folder, "root")], { timeoutMs: QUERY_TIMEOUT_MS });
+  }
+  return true;
+}
+
+async function fetchInto(folder: string): Promise<Unpacked | undefined> {
+  let apt: string[] = [];
+  const known = await ask("apt-cache", ["show", "redis-server"], { timeoutMs: QUERY_TIMEOUT_MS });
+  if (known === undefined || known === "") {
+    apt = privateApt(folder);
+    await mkdir(join(folder, "lists/partial"), { recursive: true });
+    await mkdir(join(folder, "cache/archives/partial"), { recursive: true });
+    const update = [...apt, "-o", "APT::Sandbox::User=root", "-o", "Debug::NoLocking=1", "-q", "update"];
+    await ask("apt-get", update, { timeoutMs: NETWORK_TIMEOUT_MS });
+  }
+  for (const deep of [false, true]) {
+    if (!(await download(apt, [...PACKAGES, ...(await missingLibraries(apt, deep))], folder))) return undefined;
+    const unpacked = await unpackedIn(join(folder, "root"));
+    if (unpacked === undefined) return undefined;
+    const env = { ...process.env, LD_LIBRARY_PATH: unpacked.libraryPath };
+    const libraries = await ask("ldd", [unpacked.command], { timeoutMs: QUERY_TIMEOUT_MS, env });
+    if (libraries !== undefined && !libraries.includes("not found")) return unpacked;
+  }
+  return undefined;
+}
+
+/**
+ * The distribution's redis-server, downloaded once (a few seconds, about 1.5 MB) and unpacked under `.cache/redis`. Needs
+ * no root and touches nothing of the system. Nothing where there is no apt, no network, or no such package.
+ */
+export async function debianRedis(say: Say): Promise<Unpacked | undefined> {
+  const final = join(CACHE, "root");
+  const cached = await unpackedIn(final);
+  if (cached !== undefined) return cached;
+  for (const tool of TOOLS) if ((await onPath(tool)) === undefined) return undefined;
+
+  say("no Redis here: unpacking Debian's redis-server into .cache/redis (once, nothing is installed)");
+  await mkdir(CACHE, { recursive: true });
+  const work = await mkdtemp(join(CACHE, "work-"));
+  try {
+    if ((await fetchInto(work)) === undefined) {
+      say("Debian's redis-server could not be had by apt-get download");
+      return undefined;
+    }
+    // Somebody else may have been faster: theirs is as good.
+    await rename(join(work, "root"), final).catch(() => undefined);
+    return await unpackedIn(final);
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,87 @@
+import type { Entry, Position, Retention } from "./room-log.ts";
+
+interface Stored extends Appendage {
+  readonly until: number;
+}
+
+interface Appendage {
+  readonly epoch: string;
+  readonly seq: number;
+  readonly ts: number;
+}
+
+/** One room of a node without Redis: what the keys of a room hold, and the rules of its scripts. */
+export class MemoryRoom {
+  epoch: string;
+  seq = 0;
+  ts = 0;
+  version = 0;
+  memberCount = 0;
+  /** When nothing of the room needs to be known any more, in Unix milliseconds. */
+  until = 0;
+  readonly #entries: Entry[] = [];
+  /** In the order of storing, which is that of running out. */
+  readonly #stored = new Map<string, Stored>();
+  #bytes = 0;
+
+  constructor(epoch: string) {
+    this.epoch = epoch;
+  }
+
+  get position(): Position {
+    return { epoch: this.epoch, seq: this.seq, ts: this.ts };
+  }
+
+  /** Whether the log is not what a node was already given. */
+  isFork(known: Position): boolean {
+    if (known.epoch !== this.epoch || known.seq === 0) return false;
+    if (known.seq >= this.seq) return known.seq > this.seq || known.ts !== this.ts;
+    const entry = this.#entries[known.seq - this.#firstSeq()];
+    return entry !== undefined && entry.ts !== known.ts;
+  }
+
+  /** Where a message with this id went in this epoch. */
+  find(id: string, now: number): Appendage | undefined {
+    const stored = this.#stored.get(id);
+    return stored !== undefined && stored.until > now && stored.epoch === this.epoch ? stored : undefined;
+  }
+
+  add(rest: string, id: string, now: number, dedupeMs: number, retention: Retention): Entry {
+    const seq = this.seq + 1;
+    const ts = Math.max(now, this.ts);
+    const body = Buffer.from(`{"seq":${seq},"ts":${ts},${rest}`);
+    const entry: Entry = { epoch: this.epoch, seq, ts, prev: this.ts, body };
+    this.#entries.push(entry);
+    this.#bytes += body.length;
+    this.seq = seq;
+    this.ts = ts;
+    this.#stored.delete(id);
+    this.#stored.set(id, { epoch: this.epoch, seq, ts, until: now + dedupeMs });
+    this.trim(now, retention);
+    return entry;
+  }
+
+  trim(now: number, { maxMessages, maxBytes, maxAgeMs }: Retention): void {
+    for (const [id, { until }] of this.#stored) {
+      if (until > now) break;
+      this.#stored.delete(id);
+    }
+    let gone = 0;
+    for (const { seq, ts, body } of this.#entries) {
+      const kept = this.#entries.length - gone <= maxMessages && this.#bytes <= maxBytes && ts >= now - maxAgeMs;
+      if (kept || seq === this.seq) break;
+      this.#bytes -= body.length;
+      gone += 1;
+    }
+    if (gone > 0) this.#entries.splice(0, gone);
+  }
+
+  /** Entries that are not too old, oldest first, with `after < seq < before`. */
+  between(after: number, before: number, minTs: number): readonly Entry[] {
+    return this.#entries.filter(({ seq, ts }) => seq > after && seq < before && ts >= minTs);
+  }
+
+  #firstSeq(): number {
+    return this.#entries[0]?.seq ?? this.seq + 1;
+  }
+}

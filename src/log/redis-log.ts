@@ -1,0 +1,141 @@
+import type { Redis } from "ioredis";
+import { storeFailure } from "../redis/failure.ts";
+import type { Keys } from "../redis/keys.ts";
+import { readList, readText, readWords } from "../redis/reply.ts";
+import { readScript, ScriptRunner } from "../redis/script.ts";
+import { entryEnvelope } from "./envelope.ts";
+import { Epochs } from "./epochs.ts";
+import { MOST_CHECKS, SPARE_LIFE_MS } from "./limits.ts";
+import type {
+  Appended,
+  Draft,
+  Entry,
+  Head,
+  Page,
+  PageSize,
+  Position,
+  Retention,
+  RoomLog,
+  RoomPosition,
+} from "./room-log.ts";
+
+const APPEND = readScript(new URL("./scripts/append.lua", import.meta.url));
+const READ_AFTER = readScript(new URL("./scripts/read_after.lua", import.meta.url));
+const READ_BEFORE = readScript(new URL("./scripts/read_before.lua", import.meta.url));
+const CHECK_ROOM = readScript(new URL("./scripts/check_room.lua", import.meta.url));
+
+/** Asks `read_before.lua` for the last entries. */
+const THE_END = 0;
+const NOWHERE: Position = { epoch: "", seq: 0, ts: 0 };
+
+export interface RedisLogOptions {
+  /** Writes and comparisons, in the order of the calls. */
+  readonly commands: Redis;
+  /** Pages: a connection of their own, so that no send waits for one. */
+  readonly reads: Redis;
+  readonly keys: Keys;
+  /** How long an id is remembered, in milliseconds; at least 1. */
+  readonly dedupeMs: number;
+}
+
+/** The log in Redis: a stream and a hash a room, each step one script. Entries read carry the epoch of the log's end. */
+export class RedisLog implements RoomLog {
+  readonly #commands: ScriptRunner;
+  readonly #reads: ScriptRunner;
+  readonly #keys: Keys;
+  readonly #dedupeMs: number;
+  readonly #epochs = new Epochs();
+
+  constructor({ commands, reads, keys, dedupeMs }: RedisLogOptions) {
+    this.#commands = new ScriptRunner(commands, [APPEND, CHECK_ROOM]);
+    this.#reads = new ScriptRunner(reads, [READ_AFTER, READ_BEFORE]);
+    this.#keys = keys;
+    this.#dedupeMs = dedupeMs;
+  }
+
+  async append(room: string, draft: Draft): Promise<Appended> {
+    const { space, sender, id, rest, known = NOWHERE, retention } = draft;
+    const keys = [this.#keys.meta(room), this.#keys.log(room), this.#keys.dedupe(room, space, sender, id)];
+    const reply = await this.#commands.run(APPEND, keys, [
+      this.#keys.channel(room),
+      entryEnvelope(room),
+      rest,
+      this.#epochs.next(),
+      known.epoch,
+      known.seq,
+      known.ts,
+      retention.maxMessages,
+      retention.maxBytes,
+      retention.maxAgeMs,
+      this.#dedupeMs,
+      SPARE_LIFE_MS,
+    ]);
+    const { epoch, seq, ts, duplicate } = readWords(reply, ["epoch", "seq", "ts", "duplicate"]);
+    return { epoch, seq: Number(seq), ts: Number(ts), duplicate: duplicate === "1" };
+  }
+
+  async readAfter(room: string, seq: number, size: PageSize, retention: Retention): Promise<Page> {
+    const values = [seq, size.maxMessages, size.maxBytes, retention.maxAgeMs];
+    return readPage(await this.#reads.read(READ_AFTER, [this.#keys.meta(room), this.#keys.log(room)], values));
+  }
+
+  async readBefore(room: string, seq: number | undefined, size: PageSize, retention: Retention): Promise<Page> {
+    const values = [seq ?? THE_END, size.maxMessages, size.maxBytes, retention.maxAgeMs];
+    const newestFirst = readPage(
+      await this.#reads.read(READ_BEFORE, [this.#keys.meta(room), this.#keys.log(room)], values),
+    );
+    return { ...newestFirst, entries: newestFirst.entries.toReversed() };
+  }
+
+  async check(positions: readonly RoomPosition[]): Promise<readonly Head[]> {
+    if (positions.length > MOST_CHECKS) throw new RangeError(`at most ${MOST_CHECKS} positions at a time`);
+    const replies = await Promise.allSettled(positions.map((position) => this.#check(position)));
+    return replies.map((reply) => {
+      if (reply.status === "rejected") throw storeFailure(reply.reason);
+      return reply.value;
+    });
+  }
+
+  async #check({ room, position, retention }: RoomPosition): Promise<Head> {
+    const keys = [this.#keys.meta(room), this.#keys.log(room), this.#keys.presence(room), this.#keys.members(room)];
+    const reply = await this.#commands.run(CHECK_ROOM, keys, [
+      position.epoch,
+      position.seq,
+      position.ts,
+      this.#epochs.next(),
+      retention.maxBytes,
+      retention.maxAgeMs,
+      this.#dedupeMs,
+      SPARE_LIFE_MS,
+    ]);
+    const head = readWords(reply, ["epoch", "seq", "ts", "version", "memberCount"]);
+    return {
+      epoch: head.epoch,
+      seq: Number(head.seq),
+      ts: Number(head.ts),
+      version: Number(head.version),
+      memberCount: Number(head.memberCount),
+    };
+  }
+}
+
+function readPage(reply: unknown): Page {
+  const [end, more, rows] = readList(reply);
+  const head = readHead(end);
+  const list = readList(rows);
+  const entries: Entry[] = [];
+  for (let index = 0; index < list.length; index += 2) {
+    const { seq, ts, prev } = readWords(list[index], ["seq", "ts", "prev"]);
+    const body = list[index + 1];
+    if (!Buffer.isBuffer(body)) throw new Error("an entry of the log has no body");
+    // Copied: the reply is one piece of memory, and who keeps an entry would keep all of it.
+    entries.push({ epoch: head.epoch, seq: Number(seq), ts: Number(ts), prev: Number(prev), body: Buffer.from(body) });
+  }
+  return { entries, head, more: more === 1 };
+}
+
+function readHead(reply: unknown): Position {
+  if (readText(reply) === "") return NOWHERE;
+  const { epoch, seq, ts } = readWords(reply, ["epoch", "seq", "ts"]);
+  return { epoch, seq: Number(seq), ts: Number(ts) };
+}

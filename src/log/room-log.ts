@@ -1,0 +1,107 @@
+/** A place in a room's log. `ts` is that of the message at `seq` (0 where `seq` is 0): it tells a fork apart. */
+export interface Position {
+  epoch: string;
+  seq: number;
+  ts: number;
+}
+
+/** One stored message. `body` is the JSON text of the whole `message` payload as clients receive it. */
+export interface Entry {
+  readonly epoch: string;
+  readonly seq: number;
+  /** Unix milliseconds, by the store's clock; never smaller than the one before. */
+  readonly ts: number;
+  /** The `ts` of the entry before this one, 0 for a room's first: entries form a chain. */
+  readonly prev: number;
+  readonly body: Buffer;
+}
+
+/** What bounds a room's log. */
+export interface Retention {
+  /** Most messages kept. */
+  readonly maxMessages: number;
+  /** Most bytes of bodies kept. */
+  readonly maxBytes: number;
+  /** How long a message can be read, in milliseconds. */
+  readonly maxAgeMs: number;
+}
+
+/** A message to be stored. Whoever calls has validated every field; `rest` is trusted to be what its comment says. */
+export interface Draft {
+  /** Whose ids these are: `u` for the users of tokens, `k` for API keys. With `sender` and `id` it names a dedupe entry. */
+  readonly space: "u" | "k";
+  readonly sender: string;
+  readonly id: string;
+  /**
+   * The JSON text of the payload after `seq` and `ts`, without the opening brace:
+   * `"room":…,"id":…,"from":…,"event":…,"data":…}`. The log puts `{"seq":n,"ts":n,` in front.
+   */
+  readonly rest: string;
+  /** Where the caller's feed stands, if it has one: a log that lost its end is noticed by this. */
+  readonly known: Position | undefined;
+  readonly retention: Retention;
+}
+
+/** Where a message was stored. `duplicate`: it was there already, and this is the place of the first one. */
+export interface Appended {
+  readonly epoch: string;
+  readonly seq: number;
+  readonly ts: number;
+  readonly duplicate: boolean;
+}
+
+/** A run of entries without a hole, oldest first, and where the log's end was at that moment. */
+export interface Page {
+  readonly entries: readonly Entry[];
+  readonly head: Position;
+  /** True where more entries than these were in the direction of reading. */
+  readonly more: boolean;
+}
+
+/** How much one page may hold: whichever is reached first. At least one entry is returned where there is one. */
+export interface PageSize {
+  readonly maxMessages: number;
+  readonly maxBytes: number;
+}
+
+/**
+ * A room's ordered history.
+ *
+ * - `append` is one atomic step: it looks the id up, numbers, stores and publishes. What it returned is stored; the
+ *   order of the log is the order of the room's channel. It rejects with `unavailable` when the outcome is unknown
+ *   (the entry may be there: the same id again finds out), and never leaves a hole in the numbers.
+ * - Appends that were called one after the other for one room are stored in that order.
+ * - A new epoch means that the line of numbers broke: the log was lost, or (a fork) what it holds at a position is not
+ *   what somebody was already given. It is started by `append` and `check` when a node's own position disagrees with
+ *   the log, never by a read. Entries that are still there stay readable.
+ * - Dedupe entries count only within the epoch in which they were stored.
+ * - Reading a room that nobody used makes nothing: its head is `{ epoch: "", seq: 0, ts: 0 }`.
+ * - Entries older than `maxAgeMs` are never returned.
+ */
+export interface RoomLog {
+  append(room: string, draft: Draft): Promise<Appended>;
+
+  /** The entries after `seq`. Where the first of them is gone, `entries` starts later: callers check the chain. */
+  readAfter(room: string, seq: number, size: PageSize, retention: Retention): Promise<Page>;
+
+  /** The last entries before `seq` (without it: before the end), oldest first, with no hole between them. */
+  readBefore(room: string, seq: number | undefined, size: PageSize, retention: Retention): Promise<Page>;
+
+  /**
+   * Compares the positions of open feeds with their logs, starts a new epoch where one disagrees, and renews the lives
+   * of the keys. Answers one head per position, in order; one failing fails all. At most 500 at a time.
+   */
+  check(positions: readonly RoomPosition[]): Promise<readonly Head[]>;
+}
+
+export interface RoomPosition {
+  readonly room: string;
+  readonly position: Position;
+  readonly retention: Retention;
+}
+
+/** The end of a room's log, and the version of its presence. */
+export interface Head extends Position {
+  readonly version: number;
+  readonly memberCount: number;
+}

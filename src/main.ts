@@ -1,0 +1,44 @@
+import { CONFIG_EXIT_CODE, type Config, ConfigError, parseConfig } from "./config.ts";
+import { createNode, type RoomcastNode } from "./node.ts";
+import { createLogger, type Logger } from "./telemetry/log.ts";
+
+function configure(): Config {
+  try {
+    return parseConfig(process.env);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(CONFIG_EXIT_CODE);
+  }
+}
+
+/** The first signal stops the node in order; a second one ends the process at once. */
+function stopOnSignals(node: RoomcastNode, log: Logger): void {
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals) => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    log.info({ signal }, "stopping");
+    node.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.fatal({ err: error }, "the stop failed");
+        process.exit(1);
+      },
+    );
+  };
+  process.on("SIGTERM", stop);
+  process.on("SIGINT", stop);
+}
+
+const config = configure();
+const log = createLogger(config.logLevel, config.nodeName);
+for (const warning of config.warnings) log.warn(warning);
+const node = createNode(config, log);
+stopOnSignals(node, log);
+try {
+  await node.start();
+} catch (error) {
+  log.fatal({ err: error }, error instanceof Error ? error.message : "the start failed");
+  process.exit(1);
+}

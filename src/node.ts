@@ -1,0 +1,190 @@
+import { randomBytes } from "node:crypto";
+import { createServer, type Server as HttpServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Server } from "socket.io";
+import { TokenVerifier } from "./auth/tokens.ts";
+import type { Config } from "./config.ts";
+import { Feeds } from "./feed/feeds.ts";
+import { adminApp, type Readiness } from "./http/admin-app.ts";
+import { DEMO_FILES } from "./http/demo.ts";
+import { publicApp } from "./http/public-app.ts";
+import { Seats } from "./presence/seats.ts";
+import type { WelcomeLimits } from "./protocol.ts";
+import type { RoomContext } from "./room/context.ts";
+import { SocketServer } from "./socket/server.ts";
+import { memoryStore, redisStore, type Store } from "./store.ts";
+import type { Logger } from "./telemetry/log.ts";
+import { Metrics } from "./telemetry/metrics.ts";
+
+/** Redis may be away for this long before the balancer is told, so that a blip does not empty it. In milliseconds. */
+const UNREADY_AFTER_MS = 3_000;
+
+/** Where a node listens. */
+export interface Addresses {
+  readonly port: number;
+  readonly adminPort: number;
+}
+
+export interface RoomcastNode {
+  /** The Socket.IO server: an embedding application's own events, namespaces and emits. */
+  readonly io: Server;
+  /** Resolves once connections are taken. Rejects where a port is taken or the server is too old for us. */
+  start(): Promise<Addresses>;
+  /** Lets the connections go (their clients come back elsewhere by themselves), and everything else after them. */
+  stop(): Promise<void>;
+}
+
+/** Puts one node together: the only place that picks concrete classes. */
+export function createNode(config: Config, log: Logger): RoomcastNode {
+  return new Node(config, log);
+}
+
+class Node implements RoomcastNode {
+  readonly #config: Config;
+  readonly #log: Logger;
+  readonly #store: Store;
+  readonly #feeds: Feeds;
+  readonly #seats: Seats;
+  readonly #sockets: SocketServer;
+  readonly #public: HttpServer;
+  readonly #admin: HttpServer;
+  #phase: "starting" | "running" | "draining" = "starting";
+
+  constructor(config: Config, log: Logger) {
+    this.#config = config;
+    this.#log = log;
+    const failed = (where: string) => (error: unknown) => log.error({ err: error }, where);
+    // A life of this process: what a node of the same name left behind is not ours.
+    const incarnation = randomBytes(9).toString("base64url");
+    const metrics = new Metrics(config.nodeName, {
+      connections: () => this.#sockets.connections,
+      feeds: () => this.#feeds.size,
+    });
+    this.#store =
+      config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis.url, incarnation, log);
+    this.#feeds = new Feeds({
+      channels: this.#store.channels,
+      log: this.#store.log,
+      limits: { heldBytes: config.limits.maxHeldBytes, lingerMs: config.limits.feedLingerMs },
+      counts: metrics,
+      policyOf: (room) => config.roomTypes.of(room),
+      failed: (room, error) => log.error({ room, err: error }, "a feed failed"),
+    });
+    this.#seats = new Seats(this.#store.presence, this.#store.index, failed("leaving a room failed"));
+    const context: RoomContext = {
+      types: config.roomTypes,
+      feeds: this.#feeds,
+      log: this.#store.log,
+      presence: this.#store.presence,
+      seats: this.#seats,
+      limits: {
+        payloadBytes: config.limits.maxPayloadBytes,
+        stateBytes: config.limits.maxStateBytes,
+        roomsPerConnection: config.limits.maxRoomsPerConnection,
+        graceMs: config.limits.graceSeconds * 1_000,
+      },
+      counts: metrics,
+      hearing: () => this.#store.pulse.hearing,
+    };
+    const { demo, tokens } = config;
+    this.#public = createServer(publicApp({ demo, tokens, files: DEMO_FILES, log }));
+    this.#admin = createServer(adminApp({ readiness: () => this.#readiness(), registry: metrics.registry, log }));
+    this.#sockets = new SocketServer(this.#public, context, new TokenVerifier(tokens), socketOptions(config), {
+      connected: (connection) => log.debug({ connection: connection.id, user: connection.identity.user }, "connected"),
+      disconnected: (connection, reason) => log.debug({ connection: connection.id, reason }, "disconnected"),
+      rejected: (error) => metrics.connectionRefused(error.code),
+      refused: (request, error) => metrics.requestRefused(request, error.code),
+      failed: (request, connection, error) => {
+        metrics.requestRefused(request, "internal");
+        log.error({ request, connection, err: error }, "a request failed");
+      },
+      handshakeFailed: (error) => log.error({ err: error }, "a handshake failed"),
+    });
+    this.#store.serve(this.#sockets.io, {
+      stalled: (since) => {
+        log.warn({ since }, "this node does not hear Redis");
+        this.#sockets.tell("stalled", { since });
+      },
+      restored: () => {
+        log.info("this node hears Redis again");
+        this.#sockets.tell("restored", {});
+      },
+    });
+  }
+
+  get io(): Server {
+    return this.#sockets.io;
+  }
+
+  async start(): Promise<Addresses> {
+    const { host, port, adminPort } = this.#config;
+    await listen(this.#admin, adminPort, host);
+    await this.#store.ready();
+    await listen(this.#public, port, host);
+    this.#phase = "running";
+    const addresses = { port: portOf(this.#public), adminPort: portOf(this.#admin) };
+    this.#log.info({ host, ...addresses }, "ready");
+    return addresses;
+  }
+
+  async stop(): Promise<void> {
+    this.#phase = "draining";
+    // Only the transports of this node: disconnecting by Socket.IO would reach the whole cluster, and stay final.
+    for (const socket of this.io.of("/").sockets.values()) socket.conn.close();
+    await this.io.close();
+    await this.#seats.leaveAll();
+    this.#feeds.close();
+    await this.#store.close();
+    await new Promise((resolve) => this.#admin.close(resolve));
+    this.#log.info("stopped");
+  }
+
+  #readiness(): Readiness {
+    if (this.#phase !== "running") return { ready: false, reason: this.#phase };
+    const { silentMs } = this.#store.pulse;
+    if (silentMs > UNREADY_AFTER_MS) return { ready: false, reason: `Redis has been away for ${silentMs} ms` };
+    return { ready: true, reason: "running" };
+  }
+}
+
+function socketOptions(config: Config): ConstructorParameters<typeof SocketServer>[3] {
+  const { limits } = config;
+  return {
+    nodeName: config.nodeName,
+    corsOrigins: config.corsOrigins,
+    rates: config.rates,
+    welcomeLimits: welcomeLimits(config),
+    maxConnections: limits.maxConnections,
+    maxConnectionsPerUser: limits.maxConnectionsPerUser,
+    maxPending: limits.maxPendingRequests,
+    requestTimeoutMs: limits.requestTimeoutMs,
+    handshakeTimeoutMs: limits.handshakeTimeoutMs,
+    outboundBytes: limits.maxOutboundBytes,
+    serveClient: config.demo.kind === "on",
+  };
+}
+
+function welcomeLimits({ limits, rates, dedupeSeconds }: Config): WelcomeLimits {
+  const perSecond = rates === "off" ? [] : Object.entries(rates).map(([kind, rate]) => [kind, rate.perSecond] as const);
+  return {
+    payload: limits.maxPayloadBytes,
+    rooms: limits.maxRoomsPerConnection,
+    rates: Object.fromEntries(perSecond),
+    dedupe: dedupeSeconds,
+    grace: limits.graceSeconds,
+  };
+}
+
+function listen(server: HttpServer, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+function portOf(server: HttpServer): number {
+  return (server.address() as AddressInfo).port;
+}

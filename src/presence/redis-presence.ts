@@ -1,0 +1,160 @@
+import type { Redis } from "ioredis";
+import { RoomcastError } from "../errors.ts";
+import { Epochs } from "../log/epochs.ts";
+import { SPARE_LIFE_MS } from "../log/limits.ts";
+import { storeFailure } from "../redis/failure.ts";
+import type { Keys } from "../redis/keys.ts";
+import { readList, readText, readWords } from "../redis/reply.ts";
+import { readScript, ScriptRunner } from "../redis/script.ts";
+import { identityJson } from "./member-json.ts";
+import { pageCursor, pageLimit, SHOWN_MEMBERS } from "./member-page.ts";
+import type { Joined, JoinRequest, Member, MemberPage, Presence, Seat } from "./presence.ts";
+import type { RoomIndex } from "./seats.ts";
+
+const JOIN = readScript(new URL("./scripts/join.lua", import.meta.url));
+const LEAVE = readScript(new URL("./scripts/leave.lua", import.meta.url));
+const SET_STATE = readScript(new URL("./scripts/set_state.lua", import.meta.url));
+const SWEEP = readScript(new URL("./scripts/sweep.lua", import.meta.url));
+const LIST = readScript(new URL("./scripts/list.lua", import.meta.url));
+
+/** How long a join that was given up is kept out: longer than a broken connection can hold it back. */
+const GIVEN_UP_MS = 600_000;
+/** Entries that one step of a sweep looks at. */
+const SWEEP_SLICE = 500;
+
+export interface RedisPresenceOptions {
+  /** Joins, leaves and states, in the order of the calls. */
+  readonly commands: Redis;
+  /** Lists of members. */
+  readonly reads: Redis;
+  readonly keys: Keys;
+  /** This life of this node, unlike any other; without white space or braces. */
+  readonly incarnation: string;
+  /** As for the log, whose rooms these are, in milliseconds. */
+  readonly dedupeMs: number;
+}
+
+/** Presence in Redis: a hash and a sorted set a room, each step one script. */
+export class RedisPresence implements Presence, RoomIndex {
+  readonly #redis: Redis;
+  readonly #commands: ScriptRunner;
+  readonly #reads: ScriptRunner;
+  readonly #keys: Keys;
+  readonly #incarnation: string;
+  readonly #dedupeMs: number;
+  readonly #epochs = new Epochs();
+
+  constructor({ commands, reads, keys, incarnation, dedupeMs }: RedisPresenceOptions) {
+    this.#redis = commands;
+    this.#commands = new ScriptRunner(commands, [JOIN, LEAVE, SET_STATE, SWEEP]);
+    this.#reads = new ScriptRunner(reads, [LIST]);
+    this.#keys = keys;
+    this.#incarnation = incarnation;
+    this.#dedupeMs = dedupeMs;
+  }
+
+  async join(request: JoinRequest): Promise<Joined> {
+    const { room, connection, attempt, user, name, state, maxMembers, retention } = request;
+    const keys = [
+      this.#keys.meta(room),
+      this.#keys.log(room),
+      this.#keys.presence(room),
+      this.#keys.members(room),
+      this.#keys.bans(room),
+      this.#keys.left(room, connection),
+    ];
+    const reply = await this.#commands.run(JOIN, keys, [
+      this.#keys.channel(room),
+      JSON.stringify(room),
+      connection,
+      this.#incarnation,
+      attempt,
+      user,
+      identityJson(user, name),
+      state ?? "",
+      maxMembers,
+      SHOWN_MEMBERS,
+      this.#epochs.next(),
+      retention.maxAgeMs,
+      this.#dedupeMs,
+      SPARE_LIFE_MS,
+    ]);
+    return readJoined(readList(reply));
+  }
+
+  async leave({ room, connection, attempt }: Seat): Promise<void> {
+    const keys = [...this.#roomKeys(room), this.#keys.left(room, connection)];
+    const values = [this.#keys.channel(room), JSON.stringify(room), connection, attempt, GIVEN_UP_MS];
+    await this.#commands.run(LEAVE, keys, values);
+  }
+
+  async setState({ room, connection }: Seat, state: string): Promise<void> {
+    const values = [this.#keys.channel(room), JSON.stringify(room), connection, state];
+    const isIn = await this.#commands.run(SET_STATE, this.#roomKeys(room), values);
+    if (isIn !== 1) throw new RoomcastError("not_in_room");
+  }
+
+  async members(room: string, cursor: string | undefined, limit: number): Promise<MemberPage> {
+    const values = [pageCursor(cursor), pageLimit(limit)];
+    const [end, next, ...members] = readList(await this.#reads.read(LIST, this.#roomKeys(room), values));
+    const { version, count } = readWords(end, ["version", "count"]);
+    return {
+      members: members.map(readMember),
+      memberCount: Number(count),
+      version: Number(version),
+      cursor: readText(next) || undefined,
+    };
+  }
+
+  /** Writes down, before the first member of this node comes, that it may have members in a room. */
+  async noteRoom(room: string): Promise<void> {
+    await this.#redis.sadd(this.#keys.nodeRooms(this.#incarnation), room).catch(rethrow);
+  }
+
+  /** Takes it back after the last member of this node has gone. */
+  async forgetRoom(room: string): Promise<void> {
+    await this.#redis.srem(this.#keys.nodeRooms(this.#incarnation), room).catch(rethrow);
+  }
+
+  /**
+   * Takes a slice of the connections of a node that is gone out of a room, `userLeft` once for each user whose last one
+   * it was. May be repeated, and done by several nodes at a time. Goes on from the cursor of the last answer;
+   * undefined is the end.
+   */
+  async sweep(room: string, incarnation: string, cursor = "0"): Promise<string | undefined> {
+    const values = [this.#keys.channel(room), JSON.stringify(room), incarnation, cursor, SWEEP_SLICE];
+    const next = readText(await this.#commands.run(SWEEP, this.#roomKeys(room), values));
+    return next === "0" ? undefined : next;
+  }
+
+  #roomKeys(room: string): string[] {
+    return [this.#keys.meta(room), this.#keys.presence(room), this.#keys.members(room)];
+  }
+}
+
+function rethrow(error: unknown): never {
+  throw storeFailure(error);
+}
+
+function readMember(json: unknown): Member {
+  return JSON.parse(readText(json)) as Member;
+}
+
+function readJoined([outcome, end, next, ...members]: readonly unknown[]): Joined {
+  switch (readText(outcome)) {
+    case "superseded":
+      throw new RoomcastError("superseded");
+    case "banned":
+      throw new RoomcastError("banned", `you are banned from this room until ${readText(end)}`);
+    case "room_full":
+      throw new RoomcastError("room_full");
+  }
+  const { epoch, seq, ts, version, count } = readWords(end, ["epoch", "seq", "ts", "version", "count"]);
+  return {
+    position: { epoch, seq: Number(seq), ts: Number(ts) },
+    version: Number(version),
+    memberCount: Number(count),
+    members: members.map(readMember),
+    cursor: readText(next) || undefined,
+  };
+}

@@ -1,0 +1,47 @@
+-- Lets a connection into a room, or refuses and changes nothing. All that a join needs to know comes of this one step.
+-- KEYS  1 meta, 2 log, 3 presence, 4 members, 5 bans, 6 mark of a join that was given up
+-- ARGV  1 channel, 2 room (JSON), 3 connection, 4 incarnation, 5 attempt, 6 user, 7 identity (JSON without braces),
+--       8 state (JSON, or "" to keep the known one), 9 most users (0: any), 10 members to list, 11 epoch to start if one
+--       is needed, 12 most age, 13 life of dedupe entries, 14 longest time between renewals (times in ms)
+-- Returns { "superseded" }, { "banned", until }, { "room_full" }, or
+--         { "joined", "epoch seq ts version members", cursor or "", members as JSON … }
+--- @include "integer.lua"
+--- @include "now_ms.lua"
+--- @include "open_room.lua"
+--- @include "renew_lives.lua"
+--- @include "user_json.lua"
+--- @include "seat_of.lua"
+--- @include "list_members.lua"
+--- @include "publish_change.lua"
+local meta, log, presence, members, bans, left = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local channel, room, connection, incarnation, attempt = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local user, identity, state = ARGV[6], ARGV[7], ARGV[8]
+local max_members, shown, fresh_epoch = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
+local max_age, dedupe_ms, spare_ms = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
+
+local now = now_ms()
+local known = redis.call("HMGET", presence, "c:" .. connection, "n:" .. user, "p:" .. user, "s:" .. user)
+local _, seated_by = seat_of(known[1])
+local given_up = tonumber(redis.call("GET", left) or -1)
+if math.max(seated_by or 0, given_up + 1) > tonumber(attempt) then return { "superseded" } end
+local banned_until = redis.call("HGET", bans, user)
+if banned_until and tonumber(banned_until) > now then return { "banned", banned_until } end
+local count = redis.call("ZCARD", members)
+if max_members > 0 and not known[2] and count >= max_members then return { "room_full" } end
+
+local epoch, seq, ts, version = open_room(meta, log, members, fresh_epoch)
+local first = not known[2]
+if state == "" then state = not first and known[4] end
+local event = first and "userJoined" or (identity ~= known[3] or state ~= known[4]) and "userUpdated"
+redis.call("HSET", presence, "c:" .. connection, incarnation .. " " .. attempt .. " " .. user, "p:" .. user, identity)
+if state then redis.call("HSET", presence, "s:" .. user, state) end
+if not seated_by then redis.call("HINCRBY", presence, "n:" .. user, 1) end
+if event then version = redis.call("HINCRBY", meta, "version", 1) end
+if first then count = count + redis.call("ZADD", members, version, user) end
+renew_lives(now, max_age, dedupe_ms, spare_ms, meta, log, { presence, members })
+if event then
+  publish_change(channel, room, event, connection, user_json(identity, state), count, integer(version))
+end
+local reply = { "joined", table.concat({ epoch, integer(seq), integer(ts), integer(version), count }, " ") }
+for _, part in ipairs(list_members(presence, members, 0, shown)) do reply[#reply + 1] = part end
+return reply

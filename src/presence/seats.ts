@@ -1,0 +1,105 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Joined, JoinRequest, Presence, Seat } from "./presence.ts";
+
+/** Waits between tries to take a seat away while Redis is away, in milliseconds. */
+const RETRY_MS = { first: 100, most: 2_000 };
+
+/**
+ * Which rooms a node has seats in, kept where others find it when the node dies. Both are repeatable.
+ * `noteRoom` is sent before the first seat of a room is taken, `forgetRoom` after the last one was given up.
+ */
+export interface RoomIndex {
+  noteRoom(room: string): Promise<void>;
+  forgetRoom(room: string): Promise<void>;
+}
+
+/**
+ * The seats that this node answers for. A seat that was asked for is given up again until Redis has confirmed it:
+ * a join whose outcome is unknown leaves no ghost.
+ */
+export class Seats {
+  readonly #presence: Presence;
+  readonly #index: RoomIndex;
+  readonly #failed: (error: unknown) => void;
+  /** By room and connection: who sits, or has not been confirmed to have left. */
+  readonly #rooms = new Map<string, Map<string, Seat>>();
+  readonly #leaving = new Map<string, Seat>();
+  readonly #graces = new Set<NodeJS.Timeout>();
+  #closed = false;
+
+  constructor(presence: Presence, index: RoomIndex, failed: (error: unknown) => void) {
+    this.#presence = presence;
+    this.#index = index;
+    this.#failed = failed;
+  }
+
+  /** Takes a seat. On a failure whose outcome is unknown the caller gives it up by `leave`. */
+  async join(request: JoinRequest): Promise<Joined> {
+    const connections = this.#rooms.get(request.room);
+    if (connections !== undefined) {
+      connections.set(request.connection, request);
+      return this.#presence.join(request);
+    }
+    this.#rooms.set(request.room, new Map([[request.connection, request]]));
+    // Both leave in this order on one connection: the index is never behind the room.
+    const noted = this.#index.noteRoom(request.room);
+    const joined = this.#presence.join(request);
+    const [, result] = await Promise.all([noted, joined]);
+    return result;
+  }
+
+  /** Gives a seat up; resolves once Redis has confirmed that, however long it takes. */
+  async leave(seat: Seat): Promise<void> {
+    const key = `${seat.connection} ${seat.room}`;
+    this.#leaving.set(key, seat);
+    for (let wait = RETRY_MS.first; this.#leaving.get(key) === seat; wait = Math.min(wait * 2, RETRY_MS.most)) {
+      try {
+        await this.#presence.leave(seat);
+        break;
+      } catch (error) {
+        if (this.#closed) throw error;
+        await delay(wait, undefined, { ref: false });
+      }
+    }
+    if (this.#leaving.get(key) !== seat) return;
+    this.#leaving.delete(key);
+    this.#forget(seat);
+  }
+
+  /** Gives up every seat at once, also those in their grace. Rejects where Redis is away: others find them by the lease. */
+  async leaveAll(): Promise<void> {
+    this.close();
+    const seats = [...this.#rooms.values()].flatMap((connections) => [...connections.values()]);
+    await Promise.all(seats.map((seat) => this.leave(seat)));
+  }
+
+  /** As `leave`, for those who do not wait for it. */
+  leaveQuietly(seat: Seat): void {
+    this.leave(seat).catch(this.#failed);
+  }
+
+  /** Gives a seat up after a while: a user who is back by then never left. */
+  leaveLater(seat: Seat, graceMs: number): void {
+    const timer = setTimeout(() => {
+      this.#graces.delete(timer);
+      this.leaveQuietly(seat);
+    }, graceMs);
+    this.#graces.add(timer);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#graces) clearTimeout(timer);
+    this.#graces.clear();
+  }
+
+  #forget(seat: Seat): void {
+    const connections = this.#rooms.get(seat.room);
+    // A newer join of the same connection has the seat now.
+    if (connections === undefined || (connections.get(seat.connection)?.attempt ?? 0) > seat.attempt) return;
+    connections.delete(seat.connection);
+    if (connections.size > 0) return;
+    this.#rooms.delete(seat.room);
+    this.#index.forgetRoom(seat.room).catch(this.#failed);
+  }
+}

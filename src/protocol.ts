@@ -1,0 +1,209 @@
+import { randomUUID } from "node:crypto";
+import * as z from "zod";
+import type { WireError } from "./errors.ts";
+
+/** Bounds that are part of the contract: they are not configuration. */
+export const BOUNDS = {
+  roomBytes: 200,
+  idBytes: 128,
+  eventBytes: 128,
+  nameBytes: 256,
+  epochBytes: 64,
+  /** Most messages in one ack, whatever was asked for. */
+  pageMessages: 500,
+  /** Most bytes of messages in one ack. */
+  pageBytes: 256 * 1024,
+  /** Most members in one ack. */
+  pageMembers: 100,
+  /** The user id that the application's own servers speak under. */
+  serverUser: "server",
+  /** Nesting of `data` and `state`: deeper, and encoding it could exhaust the stack. */
+  jsonDepth: 200,
+} as const;
+
+const CONTROL_OR_SPACE = /[\p{Cc}\p{Zs}\p{Zl}\p{Zp}\s]/u;
+const SOCKET_ID = /^[A-Za-z0-9_-]{20}$/;
+
+/** Says what is wrong with a room's name, or nothing. */
+export function roomNameProblem(room: string): string | undefined {
+  const bytes = Buffer.byteLength(room);
+  if (bytes < 1 || bytes > BOUNDS.roomBytes) return `must be 1 to ${BOUNDS.roomBytes} bytes`;
+  if (!room.isWellFormed()) return "must be well-formed Unicode";
+  if (CONTROL_OR_SPACE.test(room)) return "must not contain white space or control characters";
+  if (/[{}*]/.test(room)) return "must not contain braces or *";
+  if (SOCKET_ID.test(room)) return "must not look like a connection's id (20 characters of A-Za-z0-9_-)";
+  if (room.startsWith("_")) return "must not begin with _: these rooms are the service's own";
+  return undefined;
+}
+
+/** The part of a room's name that picks its policy: what stands before the first colon. */
+export function roomType(room: string): string {
+  const colon = room.indexOf(":");
+  return colon === -1 ? room : room.slice(0, colon);
+}
+
+function text(maxBytes: number) {
+  return z.string().superRefine((value, context) => {
+    const bytes = Buffer.byteLength(value);
+    if (bytes < 1 || bytes > maxBytes) context.addIssue({ code: "custom", message: `must be 1 to ${maxBytes} bytes` });
+    else if (!value.isWellFormed()) context.addIssue({ code: "custom", message: "must be well-formed Unicode" });
+  });
+}
+
+export const roomSchema = z.string().superRefine((room, context) => {
+  const problem = roomNameProblem(room);
+  if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
+});
+export const userSchema = text(BOUNDS.idBytes);
+export const idSchema = text(BOUNDS.idBytes);
+export const eventSchema = text(BOUNDS.eventBytes);
+const seqSchema = z.int().min(1);
+const limitSchema = z.int().min(1).max(BOUNDS.pageMessages);
+
+/** Where a client says that it stopped. Without `ts` a fork before `seq` cannot be told. */
+const sinceSchema = z.object({
+  epoch: z.string().max(BOUNDS.epochBytes),
+  seq: z.int().min(0),
+  ts: z.int().min(0).optional(),
+});
+
+const objectSchema = z.custom<Record<string, unknown>>(
+  (value) => typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value),
+  "must be an object",
+);
+
+/** `data` is required and may be `null`; what JSON cannot carry is found when it is encoded. */
+const required = z.custom<unknown>((value) => value !== undefined, "is required");
+
+/** The requests of clients: names, fields and bounds. Unknown fields are dropped, so that clients may be newer. */
+export const REQUESTS = {
+  joinRoom: z.object({
+    room: roomSchema,
+    since: sinceSchema.optional(),
+    history: z.int().min(0).max(BOUNDS.pageMessages).optional(),
+    state: objectSchema.optional(),
+  }),
+  leaveRoom: z.object({ room: roomSchema }),
+  sendMessage: z.object({
+    room: roomSchema,
+    data: required,
+    id: idSchema.default(() => randomUUID()),
+    event: eventSchema.default("message"),
+  }),
+  sendSignal: z.object({ room: roomSchema, event: eventSchema, data: z.unknown().optional() }),
+  getHistory: z
+    .object({
+      room: roomSchema,
+      before: seqSchema.optional(),
+      after: z.int().min(0).optional(),
+      limit: limitSchema.default(50),
+    })
+    .refine((query) => query.before === undefined || query.after === undefined, {
+      path: ["before"],
+      message: "and after exclude each other",
+    }),
+  getMembers: z.object({
+    room: roomSchema,
+    cursor: z.string().max(64).optional(),
+    limit: z.int().min(1).max(BOUNDS.pageMembers).default(BOUNDS.pageMembers),
+  }),
+  setState: z.object({ room: roomSchema, state: objectSchema }),
+  renewToken: z.object({ token: z.string().min(1) }),
+} as const;
+
+export type RequestName = keyof typeof REQUESTS;
+export type Request<Name extends RequestName> = z.output<(typeof REQUESTS)[Name]>;
+
+/** A place in a room's log, as clients keep it for `since`. */
+export interface WirePosition {
+  epoch: string;
+  seq: number;
+  ts: number;
+}
+
+export interface WireMember {
+  id: string;
+  name?: string;
+  state?: Record<string, unknown>;
+}
+
+/** The `message` event. */
+export interface Message {
+  seq: number;
+  ts: number;
+  room: string;
+  id: string;
+  from: { id: string; name?: string };
+  event: string;
+  data: unknown;
+}
+
+/** What an ok acknowledgement adds to `{ ok: true }`. */
+export interface Replies {
+  joinRoom: {
+    room: string;
+    position: WirePosition;
+    recovered: boolean;
+    messages: Message[];
+    members: WireMember[];
+    cursor?: string;
+    memberCount: number;
+    version: number;
+  };
+  leaveRoom: Record<never, never>;
+  sendMessage: { id: string; seq: number; ts: number; duplicate: boolean };
+  sendSignal: Record<never, never>;
+  getHistory: { messages: Message[]; position: WirePosition; more: boolean };
+  getMembers: { members: WireMember[]; memberCount: number; version: number; cursor?: string };
+  setState: Record<never, never>;
+  renewToken: { expiresAt: number };
+}
+
+export type Ack<Name extends RequestName> =
+  | ({ ok: true } & Replies[Name])
+  | { ok: false; id?: string; error: WireError };
+
+/** The limits that `welcome` tells, in the configuration's units. */
+export interface WelcomeLimits {
+  /** Most bytes of `data`, once encoded. */
+  payload: number;
+  /** Most rooms per connection. */
+  rooms: number;
+  /** Requests per second by kind; absent where rate limits are off. */
+  rates: Record<string, number>;
+  /** For how many seconds an id is remembered. */
+  dedupe: number;
+  /** For how many seconds a lost connection still counts as present. */
+  grace: number;
+}
+
+/** Events to clients. */
+export interface ServerEvents {
+  welcome: {
+    connectionId: string;
+    user: { id: string; name?: string };
+    node: string;
+    expiresAt: number;
+    limits: WelcomeLimits;
+  };
+  message: Message;
+  signal: { room: string; from: { id: string; name?: string }; event: string; data?: unknown };
+  userJoined: { room: string; user: WireMember; memberCount: number; version: number };
+  userLeft: { room: string; user: WireMember; memberCount: number; version: number };
+  userUpdated: { room: string; user: WireMember; version: number };
+  presence: {
+    room: string;
+    joined: WireMember[];
+    left: WireMember[];
+    memberCount: number;
+    version: number;
+    partial?: boolean;
+  };
+  resync: { room: string; reason: "epoch" | "behind" | "log_unavailable"; withinMs: number };
+  stalled: { since: number };
+  restored: Record<string, never>;
+  removed: { room: string; reason: "kicked" | "banned" | "closed" | "forbidden"; until?: number };
+  tokenExpiring: { expiresAt: number };
+  draining: { reconnectWithinMs: number };
+  ending: { code: string; message: string };
+}

@@ -1,0 +1,83 @@
+import { Redis, type RedisOptions } from "ioredis";
+
+/** A request's whole deadline is 2 s: a connection on which nothing was answered for so long is given up. */
+const SILENCE_MS = 2_000;
+const CONNECT_TIMEOUT_MS = 2_000;
+const KEEP_ALIVE_MS = 5_000;
+const RETRY_MS = { first: 50, most: 1_000 };
+/** How often a Redis that still loads its data is asked whether it is done. */
+const LOADING_RETRY_MS = 250;
+
+/** What a connection is for. Reads have one of their own, so that a long page never stands before a send. */
+export type ConnectionRole = "commands" | "reads" | "subscriber";
+
+/** The first failure of an outage, and its end. */
+export type Outage =
+  | { readonly kind: "lost"; readonly role: ConnectionRole; readonly error: Error }
+  | { readonly kind: "back"; readonly role: ConnectionRole; readonly afterMs: number };
+
+export interface ConnectionOptions {
+  readonly role: ConnectionRole;
+  /** Shown by `CLIENT LIST`; no white space. */
+  readonly name: string;
+  /** Called twice an outage, however many errors there are in it. */
+  readonly report: (outage: Outage) => void;
+}
+
+/** Waits longer from try to try, never the same on two nodes. `tries` counts from 1. */
+function retryDelayMs(tries: number): number {
+  const most = Math.min(RETRY_MS.first * 2 ** Math.min(tries - 1, 10), RETRY_MS.most);
+  return Math.ceil(most * (0.5 + Math.random() / 2));
+}
+
+/**
+ * Nothing waits here: no command is queued while there is no connection, none is sent again after it was lost. Both
+ * would be carried out long after the request that wanted them was answered `unavailable`. Automatic pipelining stays
+ * off because it keeps one pipeline in flight; `ScriptRunner` joins the writes of a turn itself.
+ */
+function commandOptions(): RedisOptions {
+  return { maxRetriesPerRequest: 0, autoResendUnfulfilledCommands: false, socketTimeout: SILENCE_MS };
+}
+
+/** `RedisChannels` subscribes anew by itself, and may be silent for long. */
+function subscriberOptions(): RedisOptions {
+  return { maxRetriesPerRequest: null, autoResubscribe: false };
+}
+
+/**
+ * Opens a connection to one server, `redis://` or `rediss://`, and keeps it open: it reconnects until `disconnect()`.
+ * The URL's query is ignored, since ioredis would take it for options that win over these.
+ */
+export function connectRedis(url: string, { role, name, report }: ConnectionOptions): Redis {
+  const address = new URL(url);
+  address.search = "";
+  const redis = new Redis(address.href, {
+    ...(role === "subscriber" ? subscriberOptions() : commandOptions()),
+    enableAutoPipelining: false,
+    enableOfflineQueue: false,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    maxLoadingRetryTime: LOADING_RETRY_MS,
+    keepAlive: KEEP_ALIVE_MS,
+    retryStrategy: retryDelayMs,
+    connectionName: name,
+  });
+  reportOutages(redis, role, report);
+  return redis;
+}
+
+function reportOutages(redis: Redis, role: ConnectionRole, report: (outage: Outage) => void): void {
+  let lostAt: number | undefined;
+  const lost = (error: Error) => {
+    if (lostAt !== undefined) return;
+    lostAt = performance.now();
+    report({ kind: "lost", role, error });
+  };
+  redis.on("error", lost);
+  redis.on("reconnecting", () => lost(new Error("Redis closed the connection")));
+  redis.on("ready", () => {
+    if (lostAt === undefined) return;
+    const afterMs = Math.round(performance.now() - lostAt);
+    lostAt = undefined;
+    report({ kind: "back", role, afterMs });
+  });
+}

@@ -1,0 +1,67 @@
+/**
+ * The names of all keys and channels, built nowhere else. Every key of a room carries the room's whole channel name as
+ * its hash tag, so that a script that writes keys and publishes stays in one slot. Prefixes and rooms hold no braces.
+ */
+export class Keys {
+  readonly #prefix: string;
+  readonly #channelStart: string;
+
+  constructor(prefix: string) {
+    this.#prefix = prefix;
+    this.#channelStart = `${prefix}#/#`;
+  }
+
+  /** The sharded adapter's channel of this room, in the namespace `/`. */
+  channel(room: string): string {
+    return `${this.#channelStart}${room}#`;
+  }
+
+  /** A hash: epoch, seq, ts, version, and what trimming and renewing need. */
+  meta(room: string): string {
+    return this.#key(room, "meta");
+  }
+
+  /** A stream whose entry ids are the `seq`. */
+  log(room: string): string {
+    return this.#key(room, "log");
+  }
+
+  /** A hash: an entry a connection, and count, profile and state of each user. */
+  presence(room: string): string {
+    return this.#key(room, "presence");
+  }
+
+  /** A sorted set: users in the order of their coming. */
+  members(room: string): string {
+    return this.#key(room, "members");
+  }
+
+  /** A hash: user to the end of the ban, in Unix milliseconds. */
+  bans(room: string): string {
+    return this.#key(room, "bans");
+  }
+
+  /** The length in front keeps apart what would be spelt alike: `a` with `b:k1`, and `a:b` with `k1`. */
+  dedupe(room: string, space: "u" | "k", sender: string, id: string): string {
+    return this.#key(room, `id:${space}${Buffer.byteLength(sender)}:${sender}:${id}`);
+  }
+
+  /** The last join of a connection that was given up before it was seen to arrive. */
+  left(room: string, connection: string): string {
+    return this.#key(room, `left:${connection}`);
+  }
+
+  /** A set: the rooms in which a node, in one life of its process, may have members. */
+  nodeRooms(incarnation: string): string {
+    return `${this.#prefix}:{node:${incarnation}}:rooms`;
+  }
+
+  /** The channel on which a node, in one life of its process, speaks to itself. */
+  pulse(incarnation: string): string {
+    return `${this.#prefix}:pulse:${incarnation}`;
+  }
+
+  #key(room: string, name: string): string {
+    return `{${this.channel(room)}}:${name}`;
+  }
+}

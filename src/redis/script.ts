@@ -1,0 +1,105 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import type { Redis } from "ioredis";
+import { RoomcastError } from "../errors.ts";
+import { storeFailure } from "./failure.ts";
+
+const INCLUDE = /^--- @include "([\w-]+\.lua)"$/gm;
+const SHARED_SCRIPTS = new URL("./scripts/", import.meta.url);
+
+/** A Lua script with its includes. */
+export interface Script {
+  readonly name: string;
+  readonly source: string;
+  readonly sha: string;
+}
+
+/** Reads a script; lines `--- @include "name.lua"` stand for files of `src/redis/scripts/`, one function each. */
+export function readScript(file: URL): Script {
+  const source = readFileSync(file, "utf8").replace(INCLUDE, (_line, name: string) =>
+    readFileSync(new URL(name, SHARED_SCRIPTS), "utf8").trimEnd(),
+  );
+  const name = file.pathname.slice(file.pathname.lastIndexOf("/") + 1);
+  return { name, source, sha: createHash("sha1").update(source).digest("hex") };
+}
+
+export type ScriptArgument = string | number;
+
+/**
+ * Runs scripts on one connection, in the order of the calls. They are loaded before anything else on every new
+ * connection, and run by their hash only: sending the source where the hash is unknown would overtake what was sent
+ * after it. When the server forgot them, they are loaded again and the calls until then fail with `unavailable`.
+ */
+export class ScriptRunner {
+  readonly #redis: Redis;
+  readonly #scripts: readonly Script[];
+  #loaded = false;
+  #loading = false;
+  #corked = false;
+
+  constructor(redis: Redis, scripts: readonly Script[]) {
+    this.#redis = redis;
+    this.#scripts = scripts;
+    redis.prependListener("ready", () => this.#load());
+    redis.on("close", () => {
+      this.#loaded = false;
+      this.#loading = false;
+    });
+    if (redis.status === "ready") this.#load();
+  }
+
+  /** Strings come back as Buffers. Rejects with `unavailable` where the outcome is unknown. */
+  run(script: Script, keys: readonly string[], values: readonly ScriptArgument[]): Promise<unknown> {
+    return this.#send("EVALSHA", script, keys, values);
+  }
+
+  /** As `run`, for a script that Redis shall not let write. */
+  read(script: Script, keys: readonly string[], values: readonly ScriptArgument[]): Promise<unknown> {
+    return this.#send("EVALSHA_RO", script, keys, values);
+  }
+
+  async #send(
+    command: "EVALSHA" | "EVALSHA_RO",
+    script: Script,
+    keys: readonly string[],
+    values: readonly ScriptArgument[],
+  ): Promise<unknown> {
+    // Between the connection and its `ready` event ioredis would send already, before the scripts.
+    if (!this.#loaded) throw new RoomcastError("unavailable");
+    this.#joinWrites();
+    try {
+      return await this.#redis.callBuffer(command, [script.sha, keys.length, ...keys, ...values]);
+    } catch (error) {
+      if (error instanceof Error && error.message.startsWith("NOSCRIPT")) this.#load();
+      throw storeFailure(error);
+    }
+  }
+
+  #load(): void {
+    this.#loaded = true;
+    if (this.#loading) return;
+    this.#loading = true;
+    const loads = this.#scripts.map(({ source }) => this.#redis.callBuffer("SCRIPT", "LOAD", source));
+    Promise.all(loads).then(
+      () => {
+        this.#loading = false;
+      },
+      () => {
+        // Calls fail with NOSCRIPT until one of them makes the next try.
+        this.#loading = false;
+      },
+    );
+  }
+
+  /** All commands of one turn of the event loop leave in one write: the system call is what costs. */
+  #joinWrites(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    const { stream } = this.#redis;
+    stream.cork();
+    setImmediate(() => {
+      this.#corked = false;
+      stream.uncork();
+    });
+  }
+}

@@ -1,0 +1,23 @@
+import { BOUNDS, type Replies, type Request } from "../protocol.ts";
+import type { Call } from "./call.ts";
+import type { Connection } from "./connection.ts";
+import { authorize, messagesOf, type RoomContext, takeRate } from "./context.ts";
+
+/** `getHistory`: a page of the log, oldest first; `position` is the log's end. Needs no join. */
+export async function getHistory(
+  context: RoomContext,
+  connection: Connection,
+  { room, before, after, limit }: Request<"getHistory">,
+  call: Call<Replies["getHistory"]>,
+): Promise<void> {
+  const { retention } = authorize(context, connection, room, "history");
+  takeRate(connection, "read");
+  const size = { maxMessages: limit, maxBytes: BOUNDS.pageBytes };
+  const page = await call.within(
+    after === undefined
+      ? context.log.readBefore(room, before, size, retention)
+      : context.log.readAfter(room, after, size, retention),
+  );
+  const { epoch, seq, ts } = page.head;
+  call.answer({ messages: messagesOf(page.entries), position: { epoch, seq, ts }, more: page.more });
+}

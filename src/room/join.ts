@@ -1,0 +1,193 @@
+import { may } from "../auth/permissions.ts";
+import type { RoomPolicy } from "../auth/room-types.ts";
+import { RoomcastError } from "../errors.ts";
+import { continueFrom } from "../feed/catch-up.ts";
+import type { Feed } from "../feed/feed.ts";
+import type { Entry, PageSize, Position } from "../log/room-log.ts";
+import type { Joined as PresenceJoined } from "../presence/presence.ts";
+import { BOUNDS, type Replies, type Request } from "../protocol.ts";
+import type { Call } from "./call.ts";
+import type { Connection, Membership } from "./connection.ts";
+import { authorize, encodeJson, messagesOf, type RoomContext, takeRate } from "./context.ts";
+
+const PAGE: PageSize = { maxMessages: BOUNDS.pageMessages, maxBytes: BOUNDS.pageBytes };
+
+/** The `joining` membership of one attempt. */
+type Joining = Extract<Membership, { kind: "joining" }>;
+
+/**
+ * `joinRoom`: subscribe, take the seat (one script: presence, epoch and head in the same moment), read what was missed,
+ * answer, and only then let the reader go. Whatever fails on the way leaves the connection out of the room.
+ */
+export async function joinRoom(
+  context: RoomContext,
+  connection: Connection,
+  request: Request<"joinRoom">,
+  call: Call<Replies["joinRoom"]>,
+): Promise<void> {
+  const { room } = request;
+  const policy = authorize(context, connection, room, "join");
+  takeRate(connection, "join");
+  const mayRead = may(connection.identity.permissions, policy, room, "history");
+  if (request.history !== undefined && request.history > 0) authorize(context, connection, room, "history");
+  const state = request.state === undefined ? undefined : encodeJson("state", request.state, context.limits.stateBytes);
+
+  const joining = begin(context, connection, room, call);
+  let feed: Feed | undefined;
+  try {
+    feed = await hold(context, room, call);
+    const joined = await call.within(takeSeat(context, connection, room, joining, policy, state));
+    feed.start(joined.position, joined.version);
+    const missed =
+      request.since !== undefined && mayRead
+        ? await call.within(readMissed(context, room, request.since, joined.position, policy))
+        : undefined;
+    const entries = missed?.entries ?? (await call.within(readHistory(context, request, joined.position, policy)));
+    const position = missed?.position ?? joined.position;
+    call.answer(replyOf(room, position, missed !== undefined, entries, joined));
+    settle(context, connection, room, joining, feed, position, joined.version);
+  } catch (error) {
+    if (feed !== undefined) context.feeds.release(room, feed);
+    abandon(context, connection, room, joining);
+    throw error;
+  } finally {
+    feed?.expectNoMore();
+  }
+}
+
+/** Takes the place of whatever this connection had in the room: an older join is answered `superseded`. */
+function begin(context: RoomContext, connection: Connection, room: string, call: Call<Replies["joinRoom"]>): Joining {
+  const { memberships, port } = connection;
+  const now = memberships.get(room);
+  if (now === undefined && memberships.size >= context.limits.roomsPerConnection) {
+    throw new RoomcastError("too_many_rooms");
+  }
+  if (now?.kind === "joining") now.call.end(new RoomcastError("superseded"));
+  const before = now?.kind === "joining" ? now.before : now?.kind === "joined" ? now : undefined;
+  before?.feed.endStream(port);
+  const joining: Joining = { kind: "joining", attempt: connection.nextAttempt(), call, before };
+  memberships.set(room, joining);
+  return joining;
+}
+
+/** From here on the feed keeps what it hears for this join. One that opens after the call ended is given back. */
+async function hold(context: RoomContext, room: string, call: Call<Replies["joinRoom"]>): Promise<Feed> {
+  const holding = context.feeds.hold(room);
+  try {
+    const feed = await call.within(holding);
+    feed.expectJoin();
+    return feed;
+  } catch (error) {
+    holding.then(
+      (feed) => context.feeds.release(room, feed),
+      () => undefined,
+    );
+    throw error;
+  }
+}
+
+function takeSeat(
+  context: RoomContext,
+  connection: Connection,
+  room: string,
+  joining: Joining,
+  policy: RoomPolicy,
+  state: string | undefined,
+): Promise<PresenceJoined> {
+  return context.seats.join({
+    ...connection.seat(room, joining.attempt),
+    name: connection.identity.name,
+    state,
+    maxMembers: policy.maxMembers,
+    retention: policy.retention,
+  });
+}
+
+/**
+ * The first of what came after `since`, or undefined where the stream cannot be continued from there: another epoch, a
+ * fork, or gone from the log.
+ */
+async function readMissed(
+  context: RoomContext,
+  room: string,
+  since: NonNullable<Request<"joinRoom">["since"]>,
+  head: Position,
+  policy: RoomPolicy,
+): Promise<{ entries: readonly Entry[]; position: Position } | undefined> {
+  if (since.epoch !== head.epoch || since.seq > head.seq) return undefined;
+  if (since.seq === head.seq) {
+    return since.ts === undefined || since.ts === head.ts ? { entries: [], position: head } : undefined;
+  }
+  const page = await context.log.readAfter(room, since.seq, PAGE, policy.retention);
+  const first = page.entries[0];
+  if (page.head.epoch !== head.epoch || first === undefined) return undefined;
+  const from: Position = { epoch: since.epoch, seq: since.seq, ts: since.ts ?? first.prev };
+  const on = continueFrom(from, page.entries, []);
+  return on.entries.length === 0 ? undefined : { entries: on.entries, position: on.at };
+}
+
+/** The last messages up to the join's fence, as many as were asked for. */
+async function readHistory(
+  context: RoomContext,
+  request: Request<"joinRoom">,
+  head: Position,
+  policy: RoomPolicy,
+): Promise<readonly Entry[]> {
+  const maxMessages = request.history ?? 0;
+  if (maxMessages === 0 || head.seq === 0) return [];
+  const size = { maxMessages, maxBytes: BOUNDS.pageBytes };
+  const page = await context.log.readBefore(request.room, head.seq + 1, size, policy.retention);
+  return page.head.epoch === head.epoch ? page.entries : [];
+}
+
+function replyOf(
+  room: string,
+  { epoch, seq, ts }: Position,
+  recovered: boolean,
+  entries: readonly Entry[],
+  joined: PresenceJoined,
+): Replies["joinRoom"] {
+  const reply: Replies["joinRoom"] = {
+    room,
+    position: { epoch, seq, ts },
+    recovered,
+    messages: messagesOf(entries),
+    members: [...joined.members],
+    memberCount: joined.memberCount,
+    version: joined.version,
+  };
+  if (joined.cursor !== undefined) reply.cursor = joined.cursor;
+  return reply;
+}
+
+/** In the turn of the ack, right behind it: from now on messages are written to the connection. */
+function settle(
+  context: RoomContext,
+  connection: Connection,
+  room: string,
+  { attempt, before }: Joining,
+  feed: Feed,
+  position: Position,
+  version: number,
+): void {
+  connection.memberships.set(room, { kind: "joined", attempt, feed });
+  if (before !== undefined) {
+    before.feed.detach(connection.port);
+    context.feeds.release(room, before.feed);
+  }
+  connection.port.enter(room);
+  feed.attach(connection.port, position, version);
+}
+
+/** Leaves the connection out, unless a newer request has the room already: then the outcome is that one's. */
+function abandon(context: RoomContext, connection: Connection, room: string, joining: Joining): void {
+  if (connection.memberships.get(room) !== joining) return;
+  connection.memberships.delete(room);
+  const { before, attempt } = joining;
+  if (before !== undefined) {
+    before.feed.detach(connection.port);
+    context.feeds.release(room, before.feed);
+    connection.port.exit(room);
+  }
+  context.seats.leaveQuietly(connection.seat(room, attempt));
+}

@@ -1,0 +1,34 @@
+import type { Draft } from "../log/room-log.ts";
+import type { Replies, Request } from "../protocol.ts";
+import type { Call } from "./call.ts";
+import type { Connection } from "./connection.ts";
+import { authorize, encodeJson, type RoomContext, takeRate } from "./context.ts";
+
+/**
+ * `sendMessage`: ok once the message is in the log. Nothing is awaited before the append, so that a connection's
+ * messages to a room are stored in the order in which they were sent.
+ */
+export async function sendMessage(
+  context: RoomContext,
+  connection: Connection,
+  request: Request<"sendMessage">,
+  call: Call<Replies["sendMessage"]>,
+): Promise<void> {
+  const { room, id, event } = request;
+  const policy = authorize(context, connection, room, "send");
+  const feed = connection.feedOf(room);
+  takeRate(connection, "send");
+  const data = encodeJson("data", request.data, context.limits.payloadBytes);
+  const started = performance.now();
+  const draft: Draft = {
+    space: "u",
+    sender: connection.identity.user,
+    id,
+    rest: `"room":${JSON.stringify(room)},"id":${JSON.stringify(id)},"from":${JSON.stringify(connection.from)},"event":${JSON.stringify(event)},"data":${data}}`,
+    known: feed.position,
+    retention: policy.retention,
+  };
+  const { seq, ts, duplicate } = await call.within(context.log.append(room, draft));
+  context.counts.messageAccepted(room, (performance.now() - started) / 1_000);
+  call.answer({ id, seq, ts, duplicate });
+}

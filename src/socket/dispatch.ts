@@ -1,0 +1,95 @@
+import type { Socket } from "socket.io";
+import { RoomcastError } from "../errors.ts";
+import { checkFields } from "../fields.ts";
+import { idSchema, REQUESTS, type Replies, type Request, type RequestName } from "../protocol.ts";
+import { Call } from "../room/call.ts";
+import type { Connection } from "../room/connection.ts";
+
+/** Serves one kind of request: answers by `call.answer`, or throws. Has validated fields; checks everything else. */
+export type Verb<Name extends RequestName> = (
+  connection: Connection,
+  request: Request<Name>,
+  call: Call<Replies[Name]>,
+) => Promise<void>;
+
+export type Verbs = { readonly [Name in RequestName]: Verb<Name> };
+
+export interface DispatchOptions {
+  /** The one deadline of a whole request, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Most requests of one connection under way. */
+  readonly maxPending: number;
+  refused(name: RequestName, error: RoomcastError): void;
+  /** A handler threw something that is no answer: a bug, or a part that broke. */
+  failed(name: RequestName, connection: Connection, error: unknown): void;
+}
+
+type Acknowledge = (reply: unknown) => void;
+
+/** Listens to a socket's requests. Events of other names are left to whoever embeds the node. */
+export function dispatch(socket: Socket, connection: Connection, verbs: Verbs, options: DispatchOptions): void {
+  const pending = { count: 0 };
+  const listen = <Name extends RequestName>(name: Name) => {
+    const event: string = name;
+    socket.on(event, (...args: unknown[]) => {
+      const last = args.at(-1);
+      const ack = typeof last === "function" ? (last as Acknowledge) : () => undefined;
+      const payload = typeof args[0] === "function" ? undefined : args[0];
+      serve(name, payload, ack, connection, verbs[name], options, pending).catch((error: unknown) =>
+        options.failed(name, connection, error),
+      );
+    });
+  };
+  for (const name of Object.keys(REQUESTS) as RequestName[]) listen(name);
+}
+
+async function serve<Name extends RequestName>(
+  name: Name,
+  payload: unknown,
+  ack: Acknowledge,
+  connection: Connection,
+  verb: Verb<Name>,
+  options: DispatchOptions,
+  pending: { count: number },
+): Promise<void> {
+  const call = new Call<Replies[Name]>((reply) => ack({ ok: true, ...reply }));
+  let id = idOf(name, payload);
+  pending.count += 1;
+  const deadline = setTimeout(() => call.end(new RoomcastError("unavailable")), options.timeoutMs);
+  try {
+    if (pending.count > options.maxPending) {
+      throw new RoomcastError(
+        "rate_limited",
+        `more than ${options.maxPending} requests are under way: await their acks`,
+      );
+    }
+    const request = parse(name, payload);
+    id = idOf(name, request);
+    await verb(connection, request, call);
+  } catch (error) {
+    const refusal = error instanceof RoomcastError ? error : new RoomcastError("internal", undefined, { cause: error });
+    if (refusal === error) options.refused(name, refusal);
+    else options.failed(name, connection, error);
+    ack({ ok: false, ...id, error: refusal.toWire() });
+  } finally {
+    clearTimeout(deadline);
+    pending.count -= 1;
+  }
+}
+
+function parse<Name extends RequestName>(name: Name, payload: unknown): Request<Name> {
+  if (typeof payload !== "object" || payload === null || Array.isArray(payload) || ArrayBuffer.isView(payload)) {
+    throw new RoomcastError("bad_request", `${name} takes one JSON object`);
+  }
+  const checked = checkFields(REQUESTS[name], payload, "the request");
+  if (!checked.ok) throw new RoomcastError("bad_request", checked.problems.join("; "));
+  // The schema is the one of this name; the compiler cannot follow a generic key through zod's types.
+  return checked.value as Request<Name>;
+}
+
+/** A failed `sendMessage` tells the id too, so that it can be sent again with the same one. */
+function idOf(name: RequestName, request: unknown): { id: string } | undefined {
+  if (name !== "sendMessage" || typeof request !== "object" || request === null || !("id" in request)) return undefined;
+  const id = idSchema.safeParse(request.id);
+  return id.success ? { id: id.data } : undefined;
+}

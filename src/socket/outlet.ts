@@ -1,0 +1,77 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Socket } from "socket.io";
+import type { Frame } from "../feed/frame.ts";
+import type { ServerEvents } from "../protocol.ts";
+import type { Port } from "../room/connection.ts";
+
+/** How often a connection that owes too much is looked at again, in milliseconds. */
+const LOOK_AGAIN_MS = 50;
+/** A connection that owes this many times its bound is closed. */
+const CLOSE_AT = 2;
+
+/** Engine.IO's packet as its `packetCreate` event gives it. */
+interface EnginePacket {
+  readonly data?: string | ArrayBufferView;
+}
+
+/**
+ * The way out to one client. It counts everything that Engine.IO was given for this connection and has not passed to
+ * the operating system, whoever wrote it: acknowledgements, signals and presence too.
+ */
+export class SocketOutlet implements Port {
+  readonly connection: string;
+  readonly #socket: Socket;
+  readonly #maxBytes: number;
+  /** Written since Engine.IO last handed its buffer to the transport. */
+  #waiting = 0;
+  /** Handed to the transport, which has not drained since. */
+  #handed = 0;
+
+  /** `maxBytes`: what the connection may owe before its readers leave the live stream. */
+  constructor(socket: Socket, maxBytes: number) {
+    this.connection = socket.id;
+    this.#socket = socket;
+    this.#maxBytes = maxBytes;
+    socket.conn.on("packetCreate", (packet: EnginePacket) => this.#count(packet));
+    socket.conn.on("flush", () => {
+      this.#handed = this.#waiting;
+      this.#waiting = 0;
+    });
+  }
+
+  write(frame: Frame): boolean {
+    // Engine.IO's transports take `wsPreEncodedFrame` as it is; polling, and a packet that waits for an upgrade, use the text.
+    const options = { compress: false, wsPreEncodedFrame: [frame.websocket] };
+    this.#socket.conn.write(frame.text, options);
+    return this.#owed() <= this.#maxBytes;
+  }
+
+  async drained(): Promise<void> {
+    while (this.#owed() > this.#maxBytes / 2 && this.#socket.connected) {
+      await delay(LOOK_AGAIN_MS, undefined, { ref: false });
+    }
+  }
+
+  enter(room: string): void {
+    // Synchronous with the sharded and the in-memory adapter, whatever the type says.
+    Promise.resolve(this.#socket.join(room)).catch(() => this.#socket.conn.close());
+  }
+
+  exit(room: string): void {
+    Promise.resolve(this.#socket.leave(room)).catch(() => this.#socket.conn.close());
+  }
+
+  signal(event: ServerEvents["signal"]): void {
+    this.#socket.to(event.room).emit("signal", event);
+  }
+
+  #owed(): number {
+    const { conn } = this.#socket;
+    return conn.transport.writable && this.#waiting === 0 ? 0 : this.#waiting + this.#handed;
+  }
+
+  #count({ data }: EnginePacket): void {
+    this.#waiting += data === undefined ? 0 : typeof data === "string" ? data.length : data.byteLength;
+    if (this.#owed() > CLOSE_AT * this.#maxBytes) this.#socket.conn.close();
+  }
+}

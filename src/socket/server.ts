@@ -1,0 +1,177 @@
+import type { Server as HttpServer } from "node:http";
+import { Server, type Socket } from "socket.io";
+import type { Identity, TokenVerifier } from "../auth/tokens.ts";
+import { RoomcastError } from "../errors.ts";
+import type { RequestName, ServerEvents, WelcomeLimits } from "../protocol.ts";
+import { Connection } from "../room/connection.ts";
+import type { RoomContext } from "../room/context.ts";
+import { getHistory } from "../room/history.ts";
+import { joinRoom } from "../room/join.ts";
+import { leaveAll, leaveRoom } from "../room/leave.ts";
+import { getMembers, setState } from "../room/members.ts";
+import { type RateLimits, Rates } from "../room/rates.ts";
+import { renewToken } from "../room/renew.ts";
+import { sendMessage } from "../room/send.ts";
+import { sendSignal } from "../room/signal.ts";
+import { dispatch, type Verbs } from "./dispatch.ts";
+import { Expiry } from "./expiry.ts";
+import { Handshakes } from "./handshake.ts";
+import { SocketOutlet } from "./outlet.ts";
+
+/** A frame larger than this ends its connection, in bytes. */
+const MAX_FRAME_BYTES = 1_000_000;
+/** Balancers learn from this cookie which node has a session; clients need not send it back. */
+const STICKY_COOKIE = "io_sid";
+/** What a socket's end is called when its client meant it. */
+const LEFT_BY_ITSELF = "client namespace disconnect";
+
+export interface SocketServerOptions {
+  readonly nodeName: string;
+  readonly corsOrigins: readonly string[] | "*";
+  readonly rates: RateLimits | "off";
+  readonly welcomeLimits: WelcomeLimits;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerUser: number;
+  readonly maxPending: number;
+  readonly requestTimeoutMs: number;
+  readonly handshakeTimeoutMs: number;
+  /** Most bytes that one connection may owe before its readers leave the live stream. */
+  readonly outboundBytes: number;
+  /** Whether `/socket.io/` also serves the client's files. */
+  readonly serveClient: boolean;
+}
+
+export interface SocketServerEvents {
+  connected(connection: Connection): void;
+  disconnected(connection: Connection, reason: string): void;
+  /** A handshake was refused. */
+  rejected(error: RoomcastError): void;
+  /** A request was refused. */
+  refused(name: RequestName, error: RoomcastError): void;
+  /** A request broke. */
+  failed(name: RequestName, connection: string, error: unknown): void;
+  handshakeFailed(error: unknown): void;
+}
+
+/** The Socket.IO side of a node: authenticated connections and their requests. */
+export class SocketServer {
+  readonly io: Server;
+  readonly #context: RoomContext;
+  readonly #verifier: TokenVerifier;
+  readonly #options: SocketServerOptions;
+  readonly #events: SocketServerEvents;
+  readonly #handshakes: Handshakes;
+  readonly #users = new Map<string, number>();
+  #connections = 0;
+
+  constructor(
+    http: HttpServer,
+    context: RoomContext,
+    verifier: TokenVerifier,
+    options: SocketServerOptions,
+    events: SocketServerEvents,
+  ) {
+    this.#context = context;
+    this.#verifier = verifier;
+    this.#options = options;
+    this.#events = events;
+    this.#handshakes = new Handshakes(verifier, events);
+    this.io = new Server(http, {
+      // Without `cors` no other origin may poll; an empty object would let everybody.
+      ...(options.corsOrigins.length > 0 && { cors: { origin: originsOf(options.corsOrigins), credentials: true } }),
+      cookie: { name: STICKY_COOKIE, path: "/", httpOnly: true, sameSite: "lax" },
+      serveClient: options.serveClient,
+      maxHttpBufferSize: MAX_FRAME_BYTES,
+      connectTimeout: options.handshakeTimeoutMs,
+    });
+    this.io.use(this.#handshakes.middleware((identity) => this.#admit(identity)));
+    this.io.on("connection", (socket) => this.#connected(socket));
+  }
+
+  get connections(): number {
+    return this.#connections;
+  }
+
+  /** To every connection of this node. */
+  tell<Name extends keyof ServerEvents>(name: Name, event: ServerEvents[Name]): void {
+    this.io.local.emit(name, event);
+  }
+
+  #admit({ user }: Identity): void {
+    const { maxConnections, maxConnectionsPerUser } = this.#options;
+    if (this.#connections >= maxConnections) {
+      throw new RoomcastError("too_many_connections", "this node has as many connections as it may have");
+    }
+    if ((this.#users.get(user) ?? 0) >= maxConnectionsPerUser) {
+      throw new RoomcastError("too_many_connections", `${user} has ${maxConnectionsPerUser} connections to this node`);
+    }
+  }
+
+  #connected(socket: Socket): void {
+    const { nodeName, rates, welcomeLimits, outboundBytes } = this.#options;
+    const identity = this.#handshakes.identityOf(socket);
+    const connection = new Connection(socket.id, identity, new SocketOutlet(socket, outboundBytes), new Rates(rates));
+    this.#connections += 1;
+    this.#users.set(identity.user, (this.#users.get(identity.user) ?? 0) + 1);
+    const expiry = new Expiry(identity.expiresAt, {
+      expiring: (expiresAt) => socket.emit("tokenExpiring", { expiresAt } satisfies ServerEvents["tokenExpiring"]),
+      expired: () => end(socket, new RoomcastError("token_expired")),
+    });
+    socket.on("disconnect", (reason) => {
+      expiry.stop();
+      this.#disconnected(connection, reason);
+    });
+    dispatch(socket, connection, this.#verbs(socket, expiry), {
+      timeoutMs: this.#options.requestTimeoutMs,
+      maxPending: this.#options.maxPending,
+      refused: (name, error) => this.#events.refused(name, error),
+      failed: (name, { id }, error) => this.#events.failed(name, id, error),
+    });
+    const welcome: ServerEvents["welcome"] = {
+      connectionId: socket.id,
+      user: connection.from,
+      node: nodeName,
+      expiresAt: identity.expiresAt,
+      limits: welcomeLimits,
+    };
+    socket.emit("welcome", welcome);
+    this.#events.connected(connection);
+  }
+
+  #verbs(socket: Socket, expiry: Expiry): Verbs {
+    const context = this.#context;
+    return {
+      joinRoom: (connection, request, call) => joinRoom(context, connection, request, call),
+      leaveRoom: (connection, request, call) => leaveRoom(context, connection, request, call),
+      sendMessage: (connection, request, call) => sendMessage(context, connection, request, call),
+      sendSignal: (connection, request, call) => sendSignal(context, connection, request, call),
+      getHistory: (connection, request, call) => getHistory(context, connection, request, call),
+      getMembers: (connection, request, call) => getMembers(context, connection, request, call),
+      setState: (connection, request, call) => setState(context, connection, request, call),
+      renewToken: async (connection, request, call) => {
+        await renewToken(context, this.#verifier, connection, request, call, (event) => socket.emit("removed", event));
+        expiry.renew(connection.identity.expiresAt);
+      },
+    };
+  }
+
+  #disconnected(connection: Connection, reason: string): void {
+    const { user } = connection.identity;
+    const left = (this.#users.get(user) ?? 0) - 1;
+    if (left > 0) this.#users.set(user, left);
+    else this.#users.delete(user);
+    this.#connections -= 1;
+    leaveAll(this.#context, connection, reason === LEFT_BY_ITSELF ? 0 : this.#context.limits.graceMs);
+    this.#events.disconnected(connection, reason);
+  }
+}
+
+function originsOf(origins: readonly string[] | "*"): string | string[] {
+  return origins === "*" ? "*" : [...origins];
+}
+
+/** Ends a connection for good: stock clients stay away by themselves after this. */
+function end(socket: Socket, error: RoomcastError): void {
+  socket.emit("ending", { code: error.code, message: error.message } satisfies ServerEvents["ending"]);
+  socket.disconnect(true);
+}

@@ -1,0 +1,156 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { ErrorCode } from "../errors.ts";
+import type { RequestName, ServerEvents } from "../protocol.ts";
+
+export type ResyncReason = ServerEvents["resync"]["reason"];
+
+/** What is counted by asking when somebody scrapes. */
+export interface Gauges {
+  readonly connections: () => number;
+  readonly feeds: () => number;
+}
+
+/** Seconds: an append is one script in Redis, and ends with the request's deadline of about two seconds. */
+const APPEND_BUCKETS_SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2];
+
+/** Numbers by the values of one or two labels; labels come from fixed lists, so there are few. */
+class LabelledCounts {
+  readonly #names: readonly string[];
+  readonly #counts = new Map<string, { labels: Record<string, string>; count: number }>();
+
+  constructor(...names: readonly string[]) {
+    this.#names = names;
+  }
+
+  get names(): string[] {
+    return [...this.#names];
+  }
+
+  add(...values: readonly string[]): void {
+    const key = values.join(" ");
+    const entry = this.#counts.get(key);
+    if (entry !== undefined) entry.count++;
+    else {
+      const labels = Object.fromEntries(this.#names.map((name, at) => [name, values[at] ?? ""]));
+      this.#counts.set(key, { labels, count: 1 });
+    }
+  }
+
+  entries(): Iterable<{ labels: Record<string, string>; count: number }> {
+    return this.#counts.values();
+  }
+}
+
+/**
+ * Every metric, by name. What happens per message or delivery only adds to a number here; Prometheus' own objects are
+ * filled at the scrape.
+ */
+export class Metrics {
+  readonly registry = new Registry();
+  #accepted = 0;
+  #signals = 0;
+  #delivered = 0;
+  #gaps = 0;
+  #slowReaders = 0;
+  readonly #requestsRefused = new LabelledCounts("request", "code");
+  readonly #connectionsRefused = new LabelledCounts("code");
+  readonly #resyncs = new LabelledCounts("reason");
+  readonly #append: Histogram;
+
+  constructor(node: string, gauges: Gauges) {
+    const registers = [this.registry];
+    collectDefaultMetrics({ register: this.registry });
+    new Gauge({ name: "roomcast_node_info", help: "1, with the node's name", labelNames: ["node"], registers })
+      .labels(node)
+      .set(1);
+    this.#gauge("roomcast_connections", "Connections of this node that are authenticated", gauges.connections);
+    this.#gauge("roomcast_feeds", "Rooms that this node follows", gauges.feeds);
+    this.#counter("roomcast_messages_accepted_total", "Messages acknowledged as stored", () => this.#accepted);
+    this.#counter("roomcast_messages_delivered_total", "Messages handed to connections", () => this.#delivered);
+    this.#counter("roomcast_signals_accepted_total", "Signals accepted", () => this.#signals);
+    this.#counter("roomcast_gaps_repaired_total", "Gaps in a feed that were filled from the log", () => this.#gaps);
+    this.#counter("roomcast_slow_readers_total", "Readers that left the live stream", () => this.#slowReaders);
+    this.#labelled("roomcast_requests_refused_total", "Requests answered with an error", this.#requestsRefused);
+    this.#labelled("roomcast_connections_refused_total", "Handshakes refused", this.#connectionsRefused);
+    this.#labelled("roomcast_resyncs_total", "Readers whose stream ended in resync", this.#resyncs);
+    this.#append = new Histogram({
+      name: "roomcast_append_duration_seconds",
+      help: "Time from handing a message to the log until it is stored",
+      buckets: APPEND_BUCKETS_SECONDS,
+      registers,
+    });
+  }
+
+  /** A message was stored; `seconds` is what that took. */
+  messageAccepted(_room: string, seconds: number): void {
+    this.#accepted++;
+    this.#append.observe(seconds);
+  }
+
+  signalAccepted(_room: string): void {
+    this.#signals++;
+  }
+
+  /** One message went out to so many readers. */
+  delivered(readers: number): void {
+    this.#delivered += readers;
+  }
+
+  gapRepaired(): void {
+    this.#gaps++;
+  }
+
+  /** A reader's stream ended. */
+  resync(reason: ResyncReason): void {
+    this.#resyncs.add(reason);
+  }
+
+  /** A reader left the live stream, because its connection does not keep up. */
+  slowReader(): void {
+    this.#slowReaders++;
+  }
+
+  requestRefused(request: RequestName, code: ErrorCode): void {
+    this.#requestsRefused.add(request, code);
+  }
+
+  connectionRefused(code: ErrorCode): void {
+    this.#connectionsRefused.add(code);
+  }
+
+  #gauge(name: string, help: string, value: () => number): void {
+    new Gauge({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.set(value());
+      },
+    });
+  }
+
+  #counter(name: string, help: string, value: () => number): void {
+    new Counter({
+      name,
+      help,
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        this.inc(value());
+      },
+    });
+  }
+
+  #labelled(name: string, help: string, counts: LabelledCounts): void {
+    new Counter({
+      name,
+      help,
+      labelNames: counts.names,
+      registers: [this.registry],
+      collect() {
+        this.reset();
+        for (const { labels, count } of counts.entries()) this.inc(labels, count);
+      },
+    });
+  }
+}

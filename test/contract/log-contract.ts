@@ -1,0 +1,316 @@
+import { describe, expect, it } from "vitest";
+import type { Entry, Page, Position, RoomLog } from "../../src/log/room-log.ts";
+import { eventually } from "../support/eventually.ts";
+import { draft, RETENTION, WIDE } from "./drafts.ts";
+import type { WorldFactory } from "./world.ts";
+
+const ROOM = "chat:1";
+
+function seqs(page: Pick<Page, "entries">): number[] {
+  return page.entries.map(({ seq }) => seq);
+}
+
+function data(entry: Entry | undefined): unknown {
+  return (JSON.parse(String(entry?.body)) as { data: unknown }).data;
+}
+
+function positionOf({ epoch, seq, ts }: Position): Position {
+  return { epoch, seq, ts };
+}
+
+async function appendMany(log: RoomLog, count: number, options: Parameters<typeof draft>[1] = {}, start = 1) {
+  const ids = Array.from({ length: count }, (_, i) => `m${start + i}`);
+  return Promise.all(ids.map((id) => log.append(ROOM, draft(id, options))));
+}
+
+/** What `RoomLog` promises, for every implementation. */
+export function logContract(makeWorld: WorldFactory): void {
+  describe("append", () => {
+    it("[G1] what was acknowledged can be read, byte for byte", async () => {
+      const { log } = await makeWorld();
+      const text = JSON.stringify(["\u2028\u2029", '"\\', "\ud800", "😀", { "]}}}": '"packet":{"type":2' }]);
+      const { epoch, seq, ts, duplicate } = await log.append(ROOM, draft("a", { data: text }));
+      expect({ seq, duplicate }).toEqual({ seq: 1, duplicate: false });
+      const page = await log.readAfter(ROOM, 0, WIDE, RETENTION);
+      const body = `{"seq":1,"ts":${ts},${draft("a", { data: text }).rest}`;
+      expect(page).toEqual({
+        entries: [{ epoch, seq: 1, ts, prev: 0, body: Buffer.from(body) }],
+        head: { epoch, seq, ts },
+        more: false,
+      });
+    });
+
+    it("[G1] the same id again is acknowledged with the first one's place, whatever its data, and not stored", async () => {
+      const { log } = await makeWorld();
+      const first = await log.append(ROOM, draft("a", { data: "1" }));
+      await log.append(ROOM, draft("b"));
+      expect(await log.append(ROOM, draft("a", { data: "2" }))).toEqual({ ...first, duplicate: true });
+      const { entries } = await log.readAfter(ROOM, 0, WIDE, RETENTION);
+      expect(entries.map(data)).toEqual([1, null]);
+    });
+
+    it("[G1] no two pairs of user and id share an entry, and users and API keys share none", async () => {
+      const { log } = await makeWorld();
+      const stored = [
+        await log.append(ROOM, draft("b:k1", { sender: "a" })),
+        await log.append(ROOM, draft("k1", { sender: "a:b" })),
+        await log.append(ROOM, draft("b:k1", { sender: "a", space: "k" })),
+        await log.append(ROOM, draft("1:b:k1", { sender: "" })),
+        await log.append(ROOM, draft("é", { sender: "ü" })),
+        await log.append(ROOM, draft("", { sender: "üé" })),
+        await log.append(ROOM, draft(":é", { sender: "ü" })),
+        await log.append("chat:2", draft("b:k1", { sender: "a" })),
+      ];
+      expect(stored.map(({ duplicate }) => duplicate)).toEqual(stored.map(() => false));
+    });
+
+    it("[G1] an id is forgotten after the window", async () => {
+      const { log } = await makeWorld({ dedupeMs: 40 });
+      await log.append(ROOM, draft("a"));
+      await eventually(async () => expect((await log.append(ROOM, draft("a"))).duplicate).toBe(false));
+    });
+
+    it("[G1] an id counts only in the epoch in which it was stored", async () => {
+      const { log } = await makeWorld();
+      const first = await log.append(ROOM, draft("a"));
+      await log.append(ROOM, draft("b", { known: { ...positionOf(first), seq: 9 } }));
+      expect(await log.append(ROOM, draft("a"))).toMatchObject({ seq: 3, duplicate: false });
+      expect(await log.append(ROOM, draft("a"))).toMatchObject({ seq: 3, duplicate: true });
+    });
+
+    it("[G2] appends called one after the other are stored and published in that order, as one chain", async () => {
+      const { log, hear } = await makeWorld();
+      const ear = await hear(ROOM);
+      const stored = await appendMany(log, 200);
+      expect(stored.map(({ seq }) => seq)).toEqual(stored.map((_, i) => i + 1));
+      const { entries } = await log.readAfter(ROOM, 0, WIDE, RETENTION);
+      let last: Entry | undefined;
+      for (const entry of entries) {
+        expect(entry.prev).toBe(last?.ts ?? 0);
+        expect(entry.ts).toBeGreaterThanOrEqual(last?.ts ?? 0);
+        last = entry;
+      }
+      await eventually(() => expect(ear.entries).toHaveLength(200));
+      expect(ear.entries).toEqual(entries);
+    });
+
+    it("[G1] a duplicate is not published again", async () => {
+      const { log, hear } = await makeWorld();
+      const ear = await hear(ROOM);
+      await log.append(ROOM, draft("a"));
+      await log.append(ROOM, draft("a"));
+      await log.append(ROOM, draft("b"));
+      await eventually(() => expect(seqs(ear)).toEqual([1, 2]));
+    });
+  });
+
+  describe("bounds", () => {
+    it("[G9] keeps no more messages than its bound", async () => {
+      const { log } = await makeWorld();
+      await appendMany(log, 25, { retention: { maxMessages: 10 } });
+      expect(seqs(await log.readAfter(ROOM, 0, WIDE, RETENTION))).toEqual([16, 17, 18, 19, 20, 21, 22, 23, 24, 25]);
+    });
+
+    it("[G9] keeps no more bytes than its bound, and always the newest message", async () => {
+      const { log } = await makeWorld();
+      const retention = { maxBytes: 4_000 };
+      for (let i = 1; i <= 60; i++) {
+        const { seq } = await log.append(ROOM, draft(`m${i}`, { data: `"${"x".repeat(i * 7)}"`, retention }));
+        const { entries } = await log.readAfter(ROOM, 0, WIDE, RETENTION);
+        expect(entries.reduce((sum, { body }) => sum + body.length, 0)).toBeLessThanOrEqual(4_000);
+        expect(entries.at(-1)?.seq).toBe(seq);
+      }
+      expect(seqs(await log.readAfter(ROOM, 0, WIDE, RETENTION)).length).toBeGreaterThan(4);
+      const { seq } = await log.append(ROOM, draft("big", { data: `"${"x".repeat(9_000)}"`, retention }));
+      expect(seqs(await log.readAfter(ROOM, 0, WIDE, RETENTION))).toEqual([seq]);
+    });
+
+    it("[G9] entries past their age are never returned, in neither direction", async () => {
+      const { log } = await makeWorld();
+      await appendMany(log, 20);
+      const old = await log.readAfter(ROOM, 0, WIDE, RETENTION);
+      await eventually(async () => {
+        const { ts } = await log.append(ROOM, draft("late"));
+        expect(ts).toBeGreaterThan((old.head.ts ?? 0) + 60);
+      });
+      const fresh = { ...RETENTION, maxAgeMs: 30 };
+      await eventually(async () => {
+        const { seq } = await log.append(ROOM, draft(`now${Math.random()}`));
+        const after = await log.readAfter(ROOM, 0, WIDE, fresh);
+        const before = await log.readBefore(ROOM, undefined, WIDE, fresh);
+        for (const page of [after, before]) {
+          expect(page.entries[0]?.seq).toBeGreaterThan(20);
+          expect(page.entries.at(-1)?.seq).toBe(seq);
+        }
+        expect(before.more).toBe(false);
+      });
+    });
+  });
+
+  describe("reading", () => {
+    it("goes forward in pages, exclusive of where it starts, and says whether more follow", async () => {
+      const { log } = await makeWorld();
+      const stored = await appendMany(log, 10);
+      const size = { ...WIDE, maxMessages: 4 };
+      const head = positionOf(stored[9] ?? { epoch: "", seq: 0, ts: 0 });
+      const pages = [0, 4, 8, 10, 99].map((seq) => log.readAfter(ROOM, seq, size, RETENTION));
+      expect((await Promise.all(pages)).map((page) => [seqs(page), page.more, page.head])).toEqual([
+        [[1, 2, 3, 4], true, head],
+        [[5, 6, 7, 8], true, head],
+        [[9, 10], false, head],
+        [[], false, head],
+        [[], false, head],
+      ]);
+      expect((await log.readAfter(ROOM, 6, size, RETENTION)).more).toBe(false);
+    });
+
+    it("goes backward in pages, oldest first, exclusive of where it starts, and says whether more follow", async () => {
+      const { log } = await makeWorld();
+      await appendMany(log, 10);
+      const size = { ...WIDE, maxMessages: 4 };
+      const pages = [undefined, 7, 3, 1, 99].map((seq) => log.readBefore(ROOM, seq, size, RETENTION));
+      expect((await Promise.all(pages)).map((page) => [seqs(page), page.more])).toEqual([
+        [[7, 8, 9, 10], true],
+        [[3, 4, 5, 6], true],
+        [[1, 2], false],
+        [[], false],
+        [[7, 8, 9, 10], true],
+      ]);
+    });
+
+    it("[G9] bounds a page by bytes too, and returns at least one entry", async () => {
+      const { log } = await makeWorld();
+      const sized = (bytes: number) => `"${"x".repeat(bytes)}"`;
+      for (const [i, bytes] of [3_000, 100, 100, 5_000, 100].entries()) {
+        await log.append(ROOM, draft(`m${i}`, { data: sized(bytes) }));
+      }
+      const size = { maxMessages: 500, maxBytes: 4_000 };
+      const forward = await Promise.all([0, 3, 4].map((seq) => log.readAfter(ROOM, seq, size, RETENTION)));
+      expect(forward.map((page) => [seqs(page), page.more])).toEqual([
+        [[1, 2, 3], true],
+        [[4], true],
+        [[5], false],
+      ]);
+      const backward = await Promise.all([undefined, 5, 4].map((seq) => log.readBefore(ROOM, seq, size, RETENTION)));
+      expect(backward.map((page) => [seqs(page), page.more])).toEqual([
+        [[5], true],
+        [[4], true],
+        [[1, 2, 3], false],
+      ]);
+    });
+
+    it("starts later where the first entries are gone", async () => {
+      const { log } = await makeWorld();
+      await appendMany(log, 10, { retention: { maxMessages: 3 } });
+      expect(await log.readAfter(ROOM, 2, WIDE, RETENTION)).toMatchObject({
+        entries: [{ seq: 8 }, {}, {}],
+        more: false,
+      });
+      expect(await log.readBefore(ROOM, undefined, { ...WIDE, maxMessages: 3 }, RETENTION)).toMatchObject({
+        entries: [{ seq: 8 }, {}, {}],
+        more: false,
+      });
+    });
+
+    it("of a room that nobody used makes nothing", async () => {
+      const { log } = await makeWorld();
+      const nothing = { entries: [], head: { epoch: "", seq: 0, ts: 0 }, more: false };
+      expect(await log.readAfter("none", 5, WIDE, RETENTION)).toEqual(nothing);
+      expect(await log.readBefore("none", undefined, WIDE, RETENTION)).toEqual(nothing);
+      expect(await log.readAfter("none", 0, WIDE, RETENTION)).toEqual(nothing);
+    });
+  });
+
+  describe("epochs", () => {
+    it("[G5] an append with a known position that the log does not reach starts an epoch; the numbers go on", async () => {
+      const { log, hear } = await makeWorld();
+      const ear = await hear(ROOM);
+      const old = (await appendMany(log, 5)).at(-1);
+      const known = { epoch: old?.epoch ?? "", seq: 6, ts: old?.ts ?? 0 };
+      const next = await log.append(ROOM, draft("next", { known }));
+      expect(next.epoch).not.toBe(old?.epoch);
+      expect(next.seq).toBe(6);
+      expect(seqs(await log.readAfter(ROOM, 0, WIDE, RETENTION))).toEqual([1, 2, 3, 4, 5, 6]);
+      await eventually(() => expect(ear.entries.at(-1)).toMatchObject({ epoch: next.epoch, seq: 6, prev: old?.ts }));
+    });
+
+    it("[G5] entries read belong to the epoch that the log is in, whenever they were stored", async () => {
+      const { log } = await makeWorld();
+      const stored = await log.append(ROOM, draft("a"));
+      const next = await log.append(ROOM, draft("b", { known: { ...positionOf(stored), seq: 2 } }));
+      const pages = [
+        await log.readAfter(ROOM, 0, WIDE, RETENTION),
+        await log.readBefore(ROOM, undefined, WIDE, RETENTION),
+      ];
+      for (const { entries } of pages) expect(entries.map(({ epoch }) => epoch)).toEqual([next.epoch, next.epoch]);
+    });
+
+    it.each([
+      ["at the head", 5],
+      ["below the head", 3],
+    ])("[G5] a known position %s with another ts starts an epoch, by append and by check", async (_where, seq) => {
+      const { log } = await makeWorld();
+      const stored = await appendMany(log, 5);
+      const { epoch, ts } = stored[seq - 1] ?? { epoch: "", ts: 0 };
+      const [agreeing] = await log.check([{ room: ROOM, position: { epoch, seq, ts }, retention: RETENTION }]);
+      expect(agreeing?.epoch).toBe(epoch);
+      const [head] = await log.check([{ room: ROOM, position: { epoch, seq, ts: ts - 1 }, retention: RETENTION }]);
+      expect(head?.epoch).not.toBe(epoch);
+      expect(head?.seq).toBe(5);
+      const second = head?.epoch ?? "";
+      const kept = await log.append(ROOM, draft("kept", { known: { epoch: second, seq, ts } }));
+      expect(kept.epoch).toBe(second);
+      const forked = await log.append(ROOM, draft("forked", { known: { epoch: second, seq, ts: ts + 1 } }));
+      expect(forked.epoch).not.toBe(second);
+      expect(forked.seq).toBe(7);
+    });
+
+    it("[G5] a position of another epoch, or behind, is no reason for a new one", async () => {
+      const { log } = await makeWorld();
+      const [first, second] = await appendMany(log, 2);
+      const known = { epoch: "another", seq: 99, ts: 5 };
+      expect((await log.append(ROOM, draft("x", { known }))).epoch).toBe(first?.epoch);
+      const behind = { room: ROOM, position: positionOf(first ?? known), retention: RETENTION };
+      const empty = { room: ROOM, position: { epoch: first?.epoch ?? "", seq: 0, ts: 0 }, retention: RETENTION };
+      const heads = await log.check([{ ...behind, position: known }, behind, empty]);
+      expect(new Set(heads.map(({ epoch }) => epoch))).toEqual(new Set([second?.epoch]));
+    });
+  });
+
+  describe("check", () => {
+    it("answers one head per position, in order, and starts the epoch of a room that has none", async () => {
+      const { log, presence } = await makeWorld();
+      const stored = await log.append("chat:b", draft("a"));
+      const joined = await presence.join({
+        room: "chat:c",
+        connection: "c1",
+        attempt: 1,
+        user: "ada",
+        name: undefined,
+        state: undefined,
+        maxMembers: 0,
+        retention: RETENTION,
+      });
+      const position = { epoch: "", seq: 0, ts: 0 };
+      const rooms = ["chat:a", "chat:b", "chat:c"].map((room) => ({ room, position, retention: RETENTION }));
+      const heads = await log.check(rooms);
+      expect(heads).toEqual([
+        { epoch: expect.stringMatching(/^[\w-]{8,64}$/), seq: 0, ts: 0, version: 0, memberCount: 0 },
+        { ...positionOf(stored), version: 0, memberCount: 0 },
+        { ...joined.position, version: 1, memberCount: 1 },
+      ]);
+      expect(new Set(heads.map(({ epoch }) => epoch)).size).toBe(3);
+      expect(await log.check(rooms)).toEqual(heads);
+      expect((await log.append("chat:a", draft("a"))).epoch).toBe(heads[0]?.epoch);
+    });
+
+    it("[G9] takes at most 500 at a time", async () => {
+      const { log } = await makeWorld();
+      const position = { epoch: "", seq: 0, ts: 0 };
+      const rooms = Array.from({ length: 501 }, (_, i) => ({ room: `chat:${i}`, position, retention: RETENTION }));
+      await expect(log.check(rooms)).rejects.toThrow("at most 500");
+      expect(await log.check(rooms.slice(1))).toHaveLength(500);
+      expect(await log.check([])).toEqual([]);
+    });
+  });
+}
