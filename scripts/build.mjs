@@ -2,18 +2,8 @@
 // source has changed since. dist/ is replaced in one step, so that nobody sees half of it.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
@@ -47,8 +37,8 @@ function replaceDist(made) {
 }
 
 function build(now) {
-  const made = join(root, ".cache", `dist-${process.pid}`);
-  mkdirSync(dirname(made), { recursive: true });
+  // As deep as dist/ is, so that the source maps point to src/ from there too.
+  const made = join(root, `.dist-${process.pid}`);
   rmSync(made, { recursive: true, force: true });
   try {
     const tsc = join(root, "node_modules/typescript/bin/tsc");

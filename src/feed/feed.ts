@@ -11,8 +11,6 @@ import { Tail } from "./tail.ts";
 
 /** After `resync` clients come back spread over this long: so much for each, between these bounds, in milliseconds. */
 const RESYNC_SPREAD = { least: 250, perReader: 5, most: 10_000 };
-/** Two reads that bring nothing while the log says that there is more: what is missing will never come. */
-const FRUITLESS_READS = 2;
 
 /** What a feed needs of the node. */
 export interface FeedSurroundings {
@@ -68,7 +66,11 @@ export class Feed implements ChannelListener {
   /** The chain did not fit: if the log sees no new epoch either, the stream still cannot go on. */
   #broken = false;
   #position: Position | undefined;
+  /** The furthest entry of the latest epoch that the channel brought, whether or not it could be passed on. */
+  #heard: Position | undefined;
   #version = 0;
+  /** The subscription was lost while no join had told a position to compare. */
+  #unsure = false;
 
   /** `heldBytes`: most bytes of live entries kept for joins and repairs under way. */
   constructor(room: string, policy: FeedPolicy, heldBytes: number, around: FeedSurroundings) {
@@ -79,9 +81,15 @@ export class Feed implements ChannelListener {
     this.#news = new PresenceNews(room, policy.presence, (frame, change) => this.#tell(frame, change));
   }
 
-  /** The last entry that was passed on; undefined until the first join. */
-  get position(): Position | undefined {
-    return this.#position;
+  /** The furthest place that the log is known to have had: of an entry passed on or heard, or of a join's fence. */
+  get known(): Position | undefined {
+    let furthest = this.#position;
+    const further = (place: Position) => {
+      if (place.epoch === furthest?.epoch && place.seq > furthest.seq) furthest = place;
+    };
+    if (this.#heard !== undefined) further(this.#heard);
+    for (const { position } of this.#ahead) further(position);
+    return furthest;
   }
 
   get readers(): number {
@@ -104,6 +112,8 @@ export class Feed implements ChannelListener {
     this.#position = position;
     this.#state = "live";
     for (const entry of this.#tail.entries) this.#hear(entry);
+    if (this.#unsure) this.#around.suspect(this);
+    this.#unsure = false;
   }
 
   /** Begins to write everything after `position` to a connection; in the turn in which the join is acknowledged. */
@@ -138,6 +148,7 @@ export class Feed implements ChannelListener {
 
   entry(entry: Entry): void {
     this.#tail.entry(entry);
+    if (this.#heard?.epoch !== entry.epoch || entry.seq > this.#heard.seq) this.#heard = positionOf(entry);
     if (this.#state === "live") this.#hear(entry);
   }
 
@@ -148,12 +159,14 @@ export class Feed implements ChannelListener {
   }
 
   resumed(): void {
-    this.#around.suspect(this);
+    if (this.#state === "opening") this.#unsure = true;
+    else this.#around.suspect(this);
   }
 
   /** What to compare with the log now; undefined where there is nothing yet. */
   question(): Question | undefined {
-    return this.#position === undefined ? undefined : { position: this.#position, broken: this.#broken };
+    const position = this.known;
+    return position === undefined ? undefined : { position, broken: this.#broken };
   }
 
   /** Takes the answer of the log: repairs what was missed, or starts anew where the line of numbers broke. */
@@ -168,9 +181,7 @@ export class Feed implements ChannelListener {
       this.#restart(head, "epoch");
       return;
     }
-    for (const reader of this.#ahead) {
-      if (reader.position.epoch !== this.#position.epoch) this.#resync(reader, "epoch");
-    }
+    for (const reader of this.#ahead) if (!this.#canReach(reader, this.#position)) this.#resync(reader, "epoch");
     if (head.epoch === this.#position.epoch && head.seq > this.#position.seq) this.#repair();
   }
 
@@ -263,9 +274,9 @@ export class Feed implements ChannelListener {
         const on = continueFrom(reader.position, page.entries, this.#tail.entries);
         const at = this.#position;
         if (page.head.epoch !== reader.position.epoch || on.end === "broken" || at === undefined) {
-          // The feed finds the new epoch itself and tells all its readers; this one only must not go on.
-          this.#wait(reader);
-          this.#doubt();
+          // What this reader was given is not what the log goes on from; whether the feed's is, it finds itself.
+          this.#resync(reader, "epoch");
+          this.#around.suspect(this);
         } else if (on.entries.length === 0 && reader.position.seq < at.seq) {
           if (page.head.seq >= at.seq) this.#resync(reader, "behind");
           else {
@@ -292,23 +303,24 @@ export class Feed implements ChannelListener {
   async #repairing(repair: number): Promise<void> {
     this.#tail.keep();
     try {
-      let fruitless = 0;
       while (this.#position !== undefined) {
         const asked = this.#position;
+        const known = this.known ?? asked;
         const page = await this.#read(asked.seq);
         if (this.#state !== "repairing" || repair !== this.#repairs || page === undefined) return;
         const on = continueFrom(asked, page.entries, this.#tail.entries);
         for (const entry of on.entries) this.#pass(entry);
-        fruitless = on.entries.length > 0 ? 0 : fruitless + 1;
-        if (on.end === "broken" || page.head.epoch !== asked.epoch || page.head.seq < asked.seq) {
+        if (on.end === "broken" || page.head.epoch !== asked.epoch || page.head.seq < known.seq) {
           this.#state = "live";
           if (on.end === "broken") this.#doubt();
           else this.#around.suspect(this);
           return;
-        } else if (fruitless >= FRUITLESS_READS || (fruitless > 0 && page.entries.length > 0)) {
+        }
+        if (on.entries.length === 0 && page.head.seq > asked.seq) {
           this.#restart(page.head, "behind");
           return;
-        } else if (on.end === "all" && this.#position.seq >= page.head.seq) {
+        }
+        if (on.end === "all" && this.#position.seq >= page.head.seq) {
           this.#state = "live";
           this.#around.counts.gapRepaired();
           return;
@@ -341,10 +353,15 @@ export class Feed implements ChannelListener {
     this.#state = "live";
     this.#broken = false;
     for (const reader of this.#readers.values()) {
-      if (reader.state === "ahead" && reader.position.epoch === head.epoch) this.#settle(reader);
+      if (reader.state === "ahead" && this.#canReach(reader, head)) this.#settle(reader);
       else this.#resync(reader, reason);
     }
     for (const entry of this.#tail.entries) if (entry.epoch === head.epoch) this.#hear(entry);
+  }
+
+  /** Whether a reader that waits ahead can be where the stream comes by. */
+  #canReach({ position }: Reader, at: Position): boolean {
+    return position.epoch === at.epoch && (position.seq > at.seq || samePosition(position, at));
   }
 
   #resync(reader: Reader, reason: ServerEvents["resync"]["reason"]): void {

@@ -13,14 +13,6 @@ const FIRST_DELAY_MS = 200;
 const LONGEST_DELAY_MS = 5_000;
 const LAST_LINES = 10;
 
-/** Node processes behind a balancer, each started again when it dies. */
-export interface LocalCluster {
-  /** Ends a node by SIGKILL; false where none of that name runs. */
-  kill(name: string): boolean;
-  /** Ends all nodes: SIGTERM, then SIGKILL. */
-  stop(): Promise<void>;
-}
-
 interface LocalClusterOptions {
   readonly count: number;
   readonly env: Readonly<Record<string, string>>;
@@ -46,6 +38,8 @@ class Slot {
   readonly #options: LocalClusterOptions;
   readonly #lines: string[] = [];
   #node: NodeProcess | undefined;
+  /** Until then its lines are kept, for the error if there is one. */
+  #wasReady = false;
   #stopping = false;
 
   constructor(name: string, options: LocalClusterOptions) {
@@ -56,10 +50,12 @@ class Slot {
   /** Starts the first one and waits until it is ready, then looks after it. Rejects with its last lines if it is not. */
   async start(): Promise<void> {
     const node = await this.#spawn();
+    if (node === undefined) return;
     if (!(await node.untilReady(READY_WITHIN_MS))) {
       const state = node.isAlive() ? `is not ready after ${READY_WITHIN_MS / 1_000} s` : `ended: ${await node.ended}`;
       throw new Error([`${this.name} ${state}`, ...this.#lines].join("\n  "));
     }
+    this.#wasReady = true;
     void this.#keepAlive(node);
   }
 
@@ -74,25 +70,27 @@ class Slot {
     await this.#node?.stop(STOP_GRACE_MS);
   }
 
-  async #spawn(): Promise<NodeProcess> {
+  /** Nothing where it was stopped meanwhile. */
+  async #spawn(): Promise<NodeProcess | undefined> {
     const { env, say, script } = this.#options;
     const onLine = (line: string) => {
       this.#lines.push(line);
       if (this.#lines.length > LAST_LINES) this.#lines.shift();
-      if (this.#node !== undefined) say(`${this.name}  ${line}`);
+      if (this.#wasReady) say(`${this.name}  ${line}`);
     };
     // The same addresses as before, so that what watches a node finds its next life.
     const port = await freePort(this.#node?.port);
     const adminPort = await freePort(this.#node?.adminPort);
+    if (this.#stopping) return undefined;
     const node = startNode({ name: this.name, port, adminPort, env, onLine, ...(script && { script }) });
     this.#node = node;
     return node;
   }
 
   async #keepAlive(first: NodeProcess): Promise<void> {
-    let node = first;
+    let node: NodeProcess | undefined = first;
     let deaths = 0;
-    while (!this.#stopping) {
+    while (node !== undefined) {
       const bornAt = Date.now();
       if (await node.untilReady(READY_WITHIN_MS)) await serve(node, this.#options.balancer);
       if (this.#stopping) return;
@@ -101,22 +99,35 @@ class Slot {
       const wait = Math.min(LONGEST_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.max(0, deaths - 1));
       this.#options.say(`${this.name} ended (${await node.ended}): starting it again in ${wait / 1_000} s`);
       await delay(wait);
-      if (!this.#stopping) node = await this.#spawn();
+      node = await this.#spawn();
     }
   }
 }
 
-/** Starts `node-1` to `node-<count>` and waits until all are ready; rejects, with none left, if one is not. */
-export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
-  const slots = Array.from({ length: options.count }, (_, i) => new Slot(`node-${i + 1}`, options));
-  const stop = async () => {
-    await Promise.all(slots.map((slot) => slot.stop()));
-  };
-  const results = await Promise.allSettled(slots.map((slot) => slot.start()));
-  const failed = results.find((result) => result.status === "rejected");
-  if (failed !== undefined) {
-    await stop();
+/** Node processes behind a balancer, `node-1` to `node-<count>`, each started again when it dies. */
+export class LocalCluster {
+  readonly #slots: readonly Slot[];
+
+  constructor(options: LocalClusterOptions) {
+    this.#slots = Array.from({ length: options.count }, (_, i) => new Slot(`node-${i + 1}`, options));
+  }
+
+  /** Starts all and waits until they are ready; rejects, with none left, if one is not. */
+  async start(): Promise<void> {
+    const results = await Promise.allSettled(this.#slots.map((slot) => slot.start()));
+    const failed = results.find((result) => result.status === "rejected");
+    if (failed === undefined) return;
+    await this.stop();
     throw failed.reason;
   }
-  return { kill: (name) => slots.find((slot) => slot.name === name)?.kill() ?? false, stop };
+
+  /** Ends a node by SIGKILL; false where none of that name runs. */
+  kill(name: string): boolean {
+    return this.#slots.find((slot) => slot.name === name)?.kill() ?? false;
+  }
+
+  /** Ends all nodes: SIGTERM, then SIGKILL. */
+  async stop(): Promise<void> {
+    await Promise.all(this.#slots.map((slot) => slot.stop()));
+  }
 }

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type Balancer, startBalancer } from "./balancer.ts";
-import { startLocalCluster } from "./cluster.ts";
+import { LocalCluster } from "./cluster.ts";
 import { localControl } from "./control.ts";
 import { findRedis } from "./redis.ts";
 
@@ -11,6 +11,8 @@ const DEFAULT_PORT = 3000;
 const DEFAULT_NODES = 3;
 const MOST_NODES = 32;
 const SECRET_BYTES = 32;
+/** How soon the end of npm is noticed when it was killed and could pass no signal on. */
+const PARENT_INTERVAL_MS = 1_000;
 /** Connections end with the balancer, so there is little to hand over when all nodes stop. */
 const DRAIN_SECONDS = "2";
 
@@ -73,6 +75,10 @@ class Started {
     this.#ends.unshift(end);
   }
 
+  get isEnding(): boolean {
+    return this.#ending !== undefined;
+  }
+
   end(): Promise<void> {
     this.#ending ??= this.#endAll();
     return this.#ending;
@@ -98,11 +104,12 @@ async function start(started: Started): Promise<void> {
   }
   const env = nodeEnv(redis?.url ?? "memory:");
   const count = redis === undefined ? 1 : wanted;
-  const cluster = await startLocalCluster({ count, env, balancer, say });
+  const cluster = new LocalCluster({ count, env, balancer, say });
   kill = (name) => cluster.kill(name);
   started.add(() => cluster.stop());
-  // Connections first, so that the nodes have nothing to hand over.
+  // Connections before nodes, so that these have nothing to hand over.
   started.add(() => balancer.close());
+  await cluster.start();
 
   say("");
   say(`Roomcast   ${balancer.url}`);
@@ -113,16 +120,25 @@ async function start(started: Started): Promise<void> {
 }
 
 const started = new Started();
+const endAll = () => {
+  void started.end().finally(() => process.exit(0));
+};
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   // npm passes on the Ctrl-C that the terminal has sent us already: the second one changes nothing.
-  process.on(signal, () => {
-    void started.end().finally(() => process.exit(0));
-  });
+  process.on(signal, endAll);
+}
+if (process.env.npm_lifecycle_event !== undefined) {
+  const npm = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== npm) endAll();
+  }, PARENT_INTERVAL_MS).unref();
 }
 try {
   await start(started);
 } catch (error) {
-  console.error(error instanceof StartError ? error.message : error);
+  if (!started.isEnding) {
+    console.error(error instanceof StartError ? error.message : error);
+    process.exitCode = 1;
+  }
   await started.end();
-  process.exitCode = 1;
 }

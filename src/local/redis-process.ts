@@ -1,5 +1,6 @@
 import type { ChildProcess } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -81,16 +82,11 @@ export async function spawnRedis(
   throw new Error(`${binary.label} did not start: ${words.trim()}`);
 }
 
-/** A private Redis of this process: on a free port, without persistence, its folder gone when it stops. */
+/** A private Redis of this process: on a free port, without persistence; its folder goes when this process exits. */
 export async function startRedisProcess(binary: RedisBinary): Promise<{ url: string; stop(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), "roomcast-redis-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   const port = await freePort();
   const child = await spawnRedis(binary, port, folder, ["--save", "", "--appendonly", "no", ...REDIS_SETTINGS]);
-  return {
-    url: `redis://127.0.0.1:${port}`,
-    async stop() {
-      await endProcess(child, STOP_GRACE_MS);
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+  return { url: `redis://127.0.0.1:${port}`, stop: () => endProcess(child, STOP_GRACE_MS) };
 }

@@ -35,6 +35,7 @@ export class ScriptRunner {
   readonly #scripts: readonly Script[];
   #loaded = false;
   #loading = false;
+  #loadFailure: unknown;
   #corked = false;
 
   constructor(redis: Redis, scripts: readonly Script[]) {
@@ -70,8 +71,9 @@ export class ScriptRunner {
     try {
       return await this.#redis.callBuffer(command, [script.sha, keys.length, ...keys, ...values]);
     } catch (error) {
-      if (error instanceof Error && error.message.startsWith("NOSCRIPT")) this.#load();
-      throw storeFailure(error);
+      if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw storeFailure(error);
+      this.#load();
+      throw storeFailure(this.#loadFailure ?? error);
     }
   }
 
@@ -80,15 +82,12 @@ export class ScriptRunner {
     if (this.#loading) return;
     this.#loading = true;
     const loads = this.#scripts.map(({ source }) => this.#redis.callBuffer("SCRIPT", "LOAD", source));
-    Promise.all(loads).then(
-      () => {
-        this.#loading = false;
-      },
-      () => {
-        // Calls fail with NOSCRIPT until one of them makes the next try.
-        this.#loading = false;
-      },
-    );
+    const settle = (failure: unknown) => {
+      this.#loading = false;
+      this.#loadFailure = failure;
+    };
+    // After a failure, calls fail with NOSCRIPT until one of them makes the next try, and say why this one failed.
+    Promise.all(loads).then(() => settle(undefined), settle);
   }
 
   /** All commands of one turn of the event loop leave in one write: the system call is what costs. */

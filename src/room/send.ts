@@ -25,7 +25,7 @@ export async function sendMessage(
     sender: connection.identity.user,
     id,
     rest: `"room":${JSON.stringify(room)},"id":${JSON.stringify(id)},"from":${JSON.stringify(connection.from)},"event":${JSON.stringify(event)},"data":${data}}`,
-    known: feed.position,
+    known: feed.known,
     retention: policy.retention,
   };
   const { seq, ts, duplicate } = await call.within(context.log.append(room, draft));

@@ -128,12 +128,9 @@ export function logContract(makeWorld: WorldFactory): void {
     it("[G9] entries past their age are never returned, in neither direction", async () => {
       const { log } = await makeWorld();
       await appendMany(log, 20);
-      const old = await log.readAfter(ROOM, 0, WIDE, RETENTION);
-      await eventually(async () => {
-        const { ts } = await log.append(ROOM, draft("late"));
-        expect(ts).toBeGreaterThan((old.head.ts ?? 0) + 60);
-      });
       const fresh = { ...RETENTION, maxAgeMs: 30 };
+      await eventually(async () => expect(seqs(await log.readAfter(ROOM, 0, WIDE, fresh))).toEqual([]));
+      expect((await log.readAfter(ROOM, 0, WIDE, RETENTION)).entries).toHaveLength(20);
       await eventually(async () => {
         const { seq } = await log.append(ROOM, draft(`now${Math.random()}`));
         const after = await log.readAfter(ROOM, 0, WIDE, fresh);

@@ -188,10 +188,15 @@ export function avatar(user) {
   const letter = [...(user.name || user.id).trim()][0] ?? "?";
   const circle = element("span", "avatar", letter.toUpperCase());
   circle.ariaHidden = "true";
-  let hue = 0;
-  for (const character of user.id) hue = (hue * 31 + character.codePointAt(0)) % 360;
-  circle.style.setProperty("--hue", hue);
+  circle.style.setProperty("--hue", hueOf(user.id));
   return circle;
+}
+
+/** A hue in degrees for an id (FNV-1a, so that ids which end alike do not look alike). */
+function hueOf(id) {
+  let hash = 0x811c9dc5;
+  for (const character of id) hash = Math.imul(hash ^ character.codePointAt(0), 0x01000193);
+  return (hash >>> 0) % 360;
 }
 
 /** An element whose content is text, whatever the text is. */
@@ -222,7 +227,7 @@ function pendingNote({ status, reason, seq }) {
   if (status === "sending") return "sending…";
   if (status === "stored") return `stored as #${seq}, on its way back`;
   if (status === "failed") return `Not sent: ${reason}. `;
-  return reason === undefined ? "waiting to be sent" : `will be sent again: ${reason}`;
+  return reason === undefined ? "waiting to be sent" : `trying again: ${reason}`;
 }
 
 function sameDay(ts) {

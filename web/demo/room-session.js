@@ -68,6 +68,11 @@ export class RoomSession {
     return this.#phase === "ended";
   }
 
+  /** Whether the stream of messages runs. */
+  get live() {
+    return this.#phase === "live";
+  }
+
   /** Joins, from the position where it stands if it has one. Also the way back after `refused` or `removed`. */
   join() {
     clearTimeout(this.#timer);

@@ -102,7 +102,7 @@ export class Stay {
         chat.banner(`${this.node} does not hear Redis. Nothing is lost, but it will be late.`);
       },
       restored: () => {
-        chat.status("Live", "good");
+        if (this.session.live) chat.status("Live", "good");
         panel.event("good", `${this.node} hears Redis again`);
         chat.banner(undefined);
       },

@@ -131,7 +131,7 @@ export const chat = {
       const open = find("chat").classList.toggle("details-open");
       toggle.ariaExpanded = String(open);
     });
-    find("chat").addEventListener("keydown", (event) => {
+    document.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || toggle.ariaExpanded !== "true") return;
       chat.closeDetails();
       toggle.focus();

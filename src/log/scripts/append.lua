@@ -29,11 +29,11 @@ elseif stored and string.match(stored, "^%S+") == epoch then
   return stored .. " 1"
 end
 
-local seq, ts = integer(last + 1), integer(math.max(now, last_ts))
+local seq, ts, prev = integer(last + 1), integer(math.max(now, last_ts)), head[3] or "0"
 local body = '{"seq":' .. seq .. ',"ts":' .. ts .. "," .. rest
 appended = appended + #body
 local added = redis.pcall("XADD", log, "MAXLEN", "=", max_messages, seq .. "-0",
-  "t", ts, "p", integer(last_ts), "b", body, "c", integer(appended))
+  "t", ts, "p", prev, "b", body, "c", integer(appended))
 if added.err then
   local newest = redis.call("XREVRANGE", log, "+", "-", "COUNT", 1)[1]
   if newest and tonumber(string.match(newest[1], "^%d+")) > last then
@@ -56,6 +56,6 @@ end
 if not head[6] or tonumber(head[7] or 0) < now + max_age then
   renew_lives(now, max_age, tonumber(dedupe_ms), spare_ms, meta, log, {})
 end
-redis.call("SPUBLISH", channel, '{"seq":' .. seq .. ',"prev":' .. integer(last_ts) .. ',"ts":' .. ts
+redis.call("SPUBLISH", channel, '{"seq":' .. seq .. ',"prev":' .. prev .. ',"ts":' .. ts
   .. ',"epoch":"' .. epoch .. '"' .. envelope .. body .. "]}}}")
 return place .. " 0"

@@ -1,0 +1,134 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { beforeEach, expect, it, onTestFinished } from "vitest";
+import { freePort } from "../../src/local/ports.ts";
+import { connectClient, TRANSPORTS } from "../support/client.ts";
+import { eventually } from "../support/eventually.ts";
+import { describeWithRedis, redisUrl } from "../support/redis.ts";
+
+const MAIN = join(import.meta.dirname, "../../src/local/main.ts");
+const TOKEN = join(import.meta.dirname, "../../src/local/token.ts");
+const WITHIN_MS = 30_000;
+
+interface Run {
+  readonly child: ChildProcess;
+  output(): string;
+  readonly exit: Promise<number | null>;
+}
+
+function run(script: string, args: string[], env: Record<string, string>): Run {
+  const child = spawn(process.execPath, [script, ...args], {
+    env: { ...process.env, REDIS_URL: redisUrl(), ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk) => {
+      output += chunk;
+    });
+  }
+  const exit = new Promise<number | null>((resolve) => child.once("close", resolve));
+  onTestFinished(async () => {
+    child.kill("SIGTERM");
+    await exit;
+  });
+  return { child, output: () => output, exit };
+}
+
+/** The processes that this one has started and that still run. */
+function childrenOf(pid: number | undefined): number[] {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim().split(" ").filter(Boolean).map(Number);
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+async function start(): Promise<Run & { url: string; port: string }> {
+  const port = String(await freePort());
+  const cluster = run(MAIN, [], { PORT: port, REDIS_PREFIX: `t${port}` });
+  await eventually(() => expect(cluster.output()).toContain(`http://127.0.0.1:${port}`), { withinMs: WITHIN_MS });
+  return { ...cluster, url: `http://127.0.0.1:${port}`, port };
+}
+
+async function token(port: string): Promise<string> {
+  const asked = run(TOKEN, ["--sub", "ada", "--room", "chat:*"], { PORT: port });
+  expect(await asked.exit).toBe(0);
+  return asked.output().trim();
+}
+
+describeWithRedis("npm start", () => {
+  beforeEach(({ skip }) => skip(process.platform !== "linux", "looks at processes by /proc"));
+
+  it("serves clients of every transport from three nodes behind one port, and ends all of it on SIGTERM", async () => {
+    const cluster = await start();
+    console.error("T started", performance.now());
+    const ada = await token(cluster.port);
+    console.error("T token", performance.now());
+    for (const transports of Object.values(TRANSPORTS)) {
+      console.error("T", transports, performance.now());
+      const clients = await Promise.all([1, 2, 3].map(() => connectClient(cluster.url, ada, { transports })));
+      expect(clients.map(({ welcome }) => welcome.node).sort()).toEqual(["node-1", "node-2", "node-3"]);
+      for (const { socket } of clients) socket.disconnect();
+    }
+    const nodes = childrenOf(cluster.child.pid);
+    expect(nodes).toHaveLength(3);
+    console.error("T term", performance.now());
+    cluster.child.kill("SIGTERM");
+    expect(await cluster.exit).toBe(0);
+    console.error("T ended", performance.now());
+    await eventually(() => expect(nodes.filter(isRunning)).toEqual([]));
+  });
+
+  it("starts a node again that was killed, for callers of this machine only", async () => {
+    const cluster = await start();
+    const before = childrenOf(cluster.child.pid);
+    const kill = async (name: string, headers: Record<string, string>) =>
+      (await fetch(`${cluster.url}/local/nodes/${name}/kill`, { method: "POST", headers })).status;
+    const ours = { "x-roomcast-local": "1" };
+    expect(await kill("node-2", {})).toBe(403);
+    expect(await kill("node-2", { ...ours, origin: "http://example.com" })).toBe(403);
+    expect(await kill("node-2", { ...ours, "x-forwarded-for": "192.0.2.1" })).toBe(403);
+    expect(await kill("node-9", ours)).toBe(404);
+    expect(childrenOf(cluster.child.pid)).toEqual(before);
+
+    expect(await kill("node-2", { ...ours, origin: cluster.url })).toBe(204);
+    const ada = await token(cluster.port);
+    await eventually(
+      async () => {
+        console.error("T", transports, performance.now());
+      const clients = await Promise.all([1, 2, 3].map(() => connectClient(cluster.url, ada)));
+        for (const { socket } of clients) socket.disconnect();
+        expect(clients.map(({ welcome }) => welcome.node)).toContain("node-2");
+      },
+      { withinMs: WITHIN_MS },
+    );
+    expect(childrenOf(cluster.child.pid).filter((pid) => before.includes(pid))).toHaveLength(2);
+  });
+
+  it("leaves nothing behind when it is killed itself", async () => {
+    const cluster = await start();
+    const nodes = childrenOf(cluster.child.pid);
+    cluster.child.kill("SIGKILL");
+    await cluster.exit;
+    await eventually(() => expect(nodes.filter(isRunning)).toEqual([]), { withinMs: WITHIN_MS });
+  });
+
+  it("says in one sentence that its port is busy", async () => {
+    const server = createServer();
+    const port = await freePort();
+    await new Promise<void>((resolve) => {
+      server.listen(port, "127.0.0.1", resolve);
+    });
+    onTestFinished(() => void server.close());
+    const refused = run(MAIN, [], { PORT: String(port) });
+    expect(await refused.exit).toBe(1);
+    expect(refused.output()).toMatch(new RegExp(`^Port ${port} is in use: [^\n]*\n$`));
+  });
+});

@@ -1,0 +1,253 @@
+import { beforeAll, expect, it } from "vitest";
+import { eventually } from "../support/eventually.ts";
+import { type PrivateRedis, startRedis } from "../support/private-redis.ts";
+import { describeWithRedis } from "../support/redis.ts";
+import { draft, join } from "./drafts.ts";
+import { connected, type RedisWorld, redisWorld } from "./redis-world.ts";
+
+const ROOM = "chat:1";
+
+async function members({ presence }: RedisWorld): Promise<string[]> {
+  return (await presence.members(ROOM, undefined, 100)).members.map(({ id }) => id);
+}
+
+describeWithRedis("joins in Redis", () => {
+  it("[G3] a join that arrives after it was given up leaves no ghost", async () => {
+    const world = await redisWorld();
+    const ear = await world.hear(ROOM);
+    // The node gave up waiting and sent the leave on a new connection, which was faster than the old one.
+    await world.presence.leave(join("ada", "c1", { attempt: 1 }));
+    await expect(world.presence.join(join("ada", "c1", { attempt: 1 }))).rejects.toMatchObject({ code: "superseded" });
+    await world.presence.join(join("ada", "c1", { attempt: 2 }));
+    await world.presence.leave(join("ada", "c1", { attempt: 3 }));
+    await world.presence.leave(join("ada", "c1", { attempt: 1 }));
+    await expect(world.presence.join(join("ada", "c1", { attempt: 3 }))).rejects.toMatchObject({ code: "superseded" });
+    expect(await members(world)).toEqual([]);
+    expect((await world.presence.join(join("ada", "c1", { attempt: 4 }))).memberCount).toBe(1);
+    await eventually(() =>
+      expect(ear.changes.map(({ kind }) => kind)).toEqual(["userJoined", "userLeft", "userJoined"]),
+    );
+    expect(await world.redis.pttl(world.keys.left(ROOM, "c1"))).toBeGreaterThan(0);
+  });
+
+  it("a leave that finds its join makes no mark", async () => {
+    const { presence, redis, keys } = await redisWorld();
+    await presence.join(join("ada", "c1"));
+    await presence.leave(join("ada", "c1"));
+    expect(await redis.exists(keys.left(ROOM, "c1"))).toBe(0);
+  });
+
+  it("[G7] a banned user is refused with `banned`, and nothing changed; a ban that ran out is none", async () => {
+    const world = await redisWorld();
+    const { presence, redis, keys } = world;
+    const until = Date.now() + 60_000;
+    await redis.hset(keys.bans(ROOM), { eve: until, bob: Date.now() - 60_000 });
+    await expect(presence.join(join("eve", "c1"))).rejects.toMatchObject({
+      code: "banned",
+      message: expect.stringContaining(String(until)),
+    });
+    expect(await redis.exists(keys.meta(ROOM), keys.presence(ROOM), keys.members(ROOM))).toBe(0);
+    expect(await presence.join(join("bob", "c2"))).toMatchObject({ memberCount: 1, version: 1 });
+  });
+
+  it("a room whose head was lost keeps its members in order", async () => {
+    const world = await redisWorld();
+    const { presence, redis, keys } = world;
+    for (const user of ["a", "b", "c"]) await presence.join(join(user, `c-${user}`));
+    await redis.del(keys.meta(ROOM));
+    expect(await presence.join(join("d", "c-d"))).toMatchObject({ version: 4, memberCount: 4 });
+    expect(await members(world)).toEqual(["a", "b", "c", "d"]);
+    await redis.del(keys.meta(ROOM));
+    await presence.leave(join("a", "c-a"));
+    expect(await redis.pttl(keys.meta(ROOM))).toBeGreaterThan(0);
+  });
+
+  it("where Redis does not let it publish, the seat is taken all the same, and given up by a leave", async () => {
+    const world = await redisWorld();
+    const { presence, redis, commands, prefix } = world;
+    const user = `u-${prefix}`;
+    await redis.call("ACL", "SETUSER", user, "on", ">secret", "~*", "+@all", "resetchannels");
+    await commands.call("AUTH", user, "secret");
+    await expect(presence.join(join("ada", "c1"))).rejects.toThrow(/publish|permission/i);
+    await redis.call("ACL", "SETUSER", user, "allchannels");
+    await presence.leave(join("ada", "c1"));
+    expect(await members(world)).toEqual([]);
+    expect((await presence.join(join("ada", "c1", { attempt: 2 }))).memberCount).toBe(1);
+    await redis.call("ACL", "DELUSER", user);
+  });
+
+  it("notes and forgets the rooms of this life of the node", async () => {
+    const { presence, redis, keys } = await redisWorld({ incarnation: "life-7" });
+    await presence.noteRoom("chat:1");
+    await presence.noteRoom("chat:1");
+    await presence.noteRoom("é:2");
+    expect((await redis.smembers(keys.nodeRooms("life-7"))).sort()).toEqual(["chat:1", "é:2"]);
+    await presence.forgetRoom("chat:1");
+    await presence.forgetRoom("é:2");
+    expect(await redis.exists(keys.nodeRooms("life-7"))).toBe(0);
+  });
+});
+
+describeWithRedis("the cost of a large room", () => {
+  let server: PrivateRedis;
+  beforeAll(async () => {
+    server = await startRedis();
+    return () => server.stop();
+  });
+
+  /** Calls by command since the last reset, but for the test's own. */
+  async function calls(redis: RedisWorld["redis"], act: () => Promise<unknown>): Promise<Record<string, number>> {
+    await redis.config("RESETSTAT");
+    await act();
+    const stats = await redis.info("commandstats");
+    const counts: Record<string, number> = {};
+    for (const [, name = "", count] of stats.matchAll(/^cmdstat_(\S+?):calls=(\d+)/gm)) {
+      if (!/^(info|config)/.test(name)) counts[name] = Number(count);
+    }
+    return counts;
+  }
+
+  it("a join, a state, a leave and a list take as many commands as in a small one, none over all members", async () => {
+    const world = await redisWorld({ url: server.url });
+    const { presence, redis } = world;
+    const act = async (room: string) => {
+      await presence.join(join("new", "c-new", { room, name: "New" }));
+      await presence.setState(join("new", "c-new", { room }), '{"a":1}');
+      await presence.members(room, undefined, 100);
+      await presence.leave(join("new", "c-new", { room }));
+      await world.log.check([{ room, position: { epoch: "", seq: 0, ts: 0 }, retention: join("", "").retention }]);
+    };
+    for (let i = 0; i < 5; i++) await presence.join(join(`u${i}`, `c${i}`, { room: "small" }));
+    for (let start = 0; start < 5_000; start += 500) {
+      const some = Array.from({ length: 500 }, (_, i) => start + i);
+      await Promise.all(some.map((i) => presence.join(join(`u${i}`, `c${i}`, { room: "large" }))));
+    }
+    const small = await calls(redis, () => act("small"));
+    const large = await calls(redis, () => act("large"));
+    expect(large).toEqual(small);
+    for (const linear of ["hgetall", "hkeys", "hvals", "hscan", "zrange", "smembers", "keys", "scan", "zcount"]) {
+      expect(large).not.toHaveProperty(linear);
+    }
+    expect((await presence.members("large", undefined, 100)).memberCount).toBe(5_000);
+  });
+
+  it("an append takes as many commands after 2,000 messages as after 20", async () => {
+    const { log, redis } = await redisWorld({ url: server.url });
+    const fill = async (room: string, count: number) => {
+      const ids = Array.from({ length: count }, (_, i) => `m${i}`);
+      await Promise.all(ids.map((id) => log.append(room, draft(id))));
+    };
+    await fill("small", 20);
+    await fill("large", 2_000);
+    const small = await calls(redis, () => log.append("small", draft("x")));
+    const large = await calls(redis, () => log.append("large", draft("x")));
+    expect(large).toEqual(small);
+    expect(Object.values(small).reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(8);
+  });
+});
+
+describeWithRedis("a sweep", () => {
+  it("[G4] takes out the seats of a dead node, announces each user once, and leaves others alone", async () => {
+    const dead = await redisWorld({ incarnation: "dead" });
+    const alive = await redisWorld({ incarnation: "alive", prefix: dead.prefix });
+    await dead.presence.join(join("ada", "c1", { name: "Ada", state: "{}" }));
+    await dead.presence.join(join("ada", "c2", { name: "Ada" }));
+    await dead.presence.join(join("bob", "c3"));
+    await alive.presence.join(join("bob", "c4"));
+    await alive.presence.join(join("eve", "c5"));
+    const ear = await alive.hear(ROOM);
+    expect(await alive.presence.sweep(ROOM, "dead")).toBeUndefined();
+    expect(await alive.presence.sweep(ROOM, "dead")).toBeUndefined();
+    expect(await members(alive)).toEqual(["bob", "eve"]);
+    await alive.presence.leave(join("bob", "c4"));
+    await eventually(() =>
+      expect(ear.changes).toEqual([
+        expect.objectContaining({
+          kind: "userLeft",
+          user: { id: "ada", name: "Ada", state: {} },
+          memberCount: 2,
+          version: 4,
+        }),
+        expect.objectContaining({ kind: "userLeft", user: { id: "bob" }, memberCount: 1, version: 5 }),
+      ]),
+    );
+  });
+
+  it("[G4] goes slice by slice through a large room, also when two nodes sweep it", async () => {
+    const dead = await redisWorld({ incarnation: "dead" });
+    const [one, two] = await Promise.all([
+      redisWorld({ incarnation: "one", prefix: dead.prefix }),
+      redisWorld({ incarnation: "two", prefix: dead.prefix }),
+    ]);
+    const numbers = Array.from({ length: 1_500 }, (_, i) => i);
+    await Promise.all(numbers.map((i) => dead.presence.join(join(`dead${i}`, `d${i}`))));
+    await Promise.all(numbers.slice(0, 50).map((i) => one.presence.join(join(`live${i}`, `l${i}`))));
+    const ear = await one.hear(ROOM);
+    const sweepAll = async ({ presence }: RedisWorld) => {
+      let slices = 0;
+      let cursor: string | undefined;
+      do {
+        cursor = await presence.sweep(ROOM, "dead", cursor);
+        slices += 1;
+      } while (cursor !== undefined);
+      return slices;
+    };
+    const slices = await Promise.all([sweepAll(one), sweepAll(two)]);
+    expect(Math.min(...slices)).toBeGreaterThan(3);
+    expect(await one.presence.members(ROOM, undefined, 100)).toMatchObject({ memberCount: 50, version: 3_050 });
+    await eventually(() => expect(ear.changes).toHaveLength(1_500));
+    expect(new Set(ear.changes.map(({ user }) => user.id)).size).toBe(1_500);
+    const { presence, keys, redis } = one;
+    await Promise.all(numbers.slice(0, 50).map((i) => presence.leave(join(`live${i}`, `l${i}`))));
+    expect(await redis.exists(keys.presence(ROOM), keys.members(ROOM))).toBe(0);
+  });
+});
+
+describeWithRedis("what is published", () => {
+  it("is the sharded adapter's format: a broadcast of one packet to the room", async () => {
+    const world = await redisWorld();
+    const room = 'chat:"\\ü';
+    const plain = await connected("subscriber");
+    const heard: unknown[] = [];
+    plain.on("smessage", (_channel: string, message: string) => heard.push(JSON.parse(message)));
+    await plain.ssubscribe(`${world.prefix}#/#${room}#`);
+    await world.presence.join(join("ada", "c1", { room, name: "Ada" }));
+    await world.presence.setState(join("ada", "c1", { room }), '{"a":[]}');
+    const { epoch, seq, ts } = await world.log.append(room, draft("m1", { data: '{"]}}}":"\\u2028"}' }));
+    await world.presence.leave(join("ada", "c1", { room }));
+    await eventually(() => expect(heard).toHaveLength(4));
+    const broadcast = (except: string[], ...data: unknown[]) => ({
+      uid: "roomcast",
+      nsp: "/",
+      type: 3,
+      data: { opts: { rooms: [room], except, flags: {} }, packet: { type: 2, nsp: "/", data } },
+    });
+    const user = { id: "ada", name: "Ada" };
+    const withState = { ...user, state: { a: [] } };
+    const body = {
+      seq,
+      ts,
+      room: "chat:1",
+      id: "m1",
+      from: { id: "ada" },
+      event: "message",
+      data: { "]}}}": "\u2028" },
+    };
+    expect(heard).toEqual([
+      {
+        version: 1,
+        count: 1,
+        by: "c1",
+        ...broadcast(["c1"], "userJoined", { room, user, memberCount: 1, version: 1 }),
+      },
+      { version: 2, count: 1, by: "c1", ...broadcast([], "userUpdated", { room, user: withState, version: 2 }) },
+      { seq, prev: 0, ts, epoch, ...broadcast([], "message", body) },
+      {
+        version: 3,
+        count: 0,
+        by: "c1",
+        ...broadcast([], "userLeft", { room, user: withState, memberCount: 0, version: 3 }),
+      },
+    ]);
+  });
+});

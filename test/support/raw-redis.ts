@@ -1,0 +1,35 @@
+import { Redis } from "ioredis";
+import { redisUrl } from "./redis.ts";
+import { stopsWithTest } from "./teardown.ts";
+
+const SCAN_COUNT = 1_000;
+
+/** A connection of the test's own to a Redis, the run's by default. Closed when the test ends. */
+export function rawRedis(url = redisUrl()): Redis {
+  const redis = new Redis(url);
+  stopsWithTest(() => redis.disconnect());
+  return redis;
+}
+
+/** Every key whose name has `part` in it, sorted. */
+export async function keysWith(redis: Redis, part: string): Promise<string[]> {
+  const keys = new Set<string>();
+  let cursor = "0";
+  do {
+    const [next, found] = await redis.scan(cursor, "MATCH", `*${part}*`, "COUNT", SCAN_COUNT);
+    for (const key of found) keys.add(key);
+    cursor = next;
+  } while (cursor !== "0");
+  return [...keys].sort();
+}
+
+/** The sharded channels that begin with `prefix` and have a subscriber now, sorted. */
+export async function channelsUnder(redis: Redis, prefix: string): Promise<string[]> {
+  return ((await redis.call("PUBSUB", "SHARDCHANNELS", `${prefix}*`)) as string[]).sort();
+}
+
+/** How many connections are subscribed to a sharded channel now: one for each node that wants it. */
+export async function subscribersOf(redis: Redis, channel: string): Promise<number> {
+  const [, count] = (await redis.call("PUBSUB", "SHARDNUMSUB", channel)) as [string, number];
+  return count;
+}
