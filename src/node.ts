@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Server } from "socket.io";
@@ -18,6 +17,9 @@ import { Metrics } from "./telemetry/metrics.ts";
 
 /** Redis may be away for this long before the balancer is told, so that a blip does not empty it. In milliseconds. */
 const UNREADY_AFTER_MS = 3_000;
+
+/** How long a stop waits for HTTP connections to end by themselves, in milliseconds. */
+const CLOSE_WITHIN_MS = 2_000;
 
 /** Where a node listens. */
 export interface Addresses {
@@ -54,14 +56,11 @@ class Node implements RoomcastNode {
     this.#config = config;
     this.#log = log;
     const failed = (where: string) => (error: unknown) => log.error({ err: error }, where);
-    // A life of this process: what a node of the same name left behind is not ours.
-    const incarnation = randomBytes(9).toString("base64url");
     const metrics = new Metrics(config.nodeName, {
       connections: () => this.#sockets.connections,
       feeds: () => this.#feeds.size,
     });
-    this.#store =
-      config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis.url, incarnation, log);
+    this.#store = config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis.url, log);
     this.#feeds = new Feeds({
       channels: this.#store.channels,
       log: this.#store.log,
@@ -109,6 +108,7 @@ class Node implements RoomcastNode {
         log.info("this node hears Redis again");
         this.#sockets.tell("restored", {});
       },
+      putBack: (announced) => this.#seats.putBack(announced),
     });
   }
 
@@ -131,10 +131,17 @@ class Node implements RoomcastNode {
     this.#phase = "draining";
     // Only the transports of this node: disconnecting by Socket.IO would reach the whole cluster, and stay final.
     for (const socket of this.io.of("/").sockets.values()) socket.conn.close();
+    const cut = setTimeout(() => this.#public.closeAllConnections(), CLOSE_WITHIN_MS);
     await this.io.close();
-    await this.#seats.leaveAll();
+    clearTimeout(cut);
+    this.#seats.close();
     this.#feeds.close();
+    // Redis may be away: the lease then runs out by itself, with the same end.
+    await this.#store
+      .handOver(this.#config.limits.graceSeconds * 1_000)
+      .catch((error: unknown) => this.#log.warn({ err: error }, "the lease could not be handed over"));
     await this.#store.close();
+    this.#admin.closeAllConnections();
     await new Promise((resolve) => this.#admin.close(resolve));
     this.#log.info("stopped");
   }

@@ -10,7 +10,10 @@ import { MemoryChannels } from "./log/memory-channels.ts";
 import { MemoryLog } from "./log/memory-log.ts";
 import { RedisLog } from "./log/redis-log.ts";
 import type { RoomLog } from "./log/room-log.ts";
+import { Incarnation } from "./nodes/incarnation.ts";
+import { Life } from "./nodes/life.ts";
 import { Pulse } from "./nodes/pulse.ts";
+import { RedisLeases } from "./nodes/redis-leases.ts";
 import { MemoryPresence } from "./presence/memory-presence.ts";
 import type { Presence } from "./presence/presence.ts";
 import { RedisPresence } from "./presence/redis-presence.ts";
@@ -31,6 +34,8 @@ export interface Store {
   serve(io: Server, events: StoreEvents): void;
   /** Resolves once the store can be used, however long that takes. Rejects where the server is too old. */
   ready(): Promise<void>;
+  /** This node stops: its members count as present for so long, and are taken out by another node after that. */
+  handOver(graceMs: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -43,6 +48,8 @@ export interface StorePulse {
 export interface StoreEvents {
   stalled(since: number): void;
   restored(): void;
+  /** The store knows nothing of this node's members any more. `announced`: others were told that they left. */
+  putBack(announced: boolean): Promise<void>;
 }
 
 /** Everything in this process: one node, gone with it. */
@@ -59,6 +66,7 @@ export function memoryStore({ dedupeSeconds }: Config): Store {
     pulse: { hearing: true, silentMs: 0 },
     serve: () => undefined,
     ready: nothing,
+    handOver: nothing,
     close: nothing,
   };
 }
@@ -66,8 +74,8 @@ export function memoryStore({ dedupeSeconds }: Config): Store {
 /** How long to wait for Redis at the start before looking again, in milliseconds. */
 const START_RETRY_MS = 250;
 
-/** Everything in Redis, over four kinds of work and three connections. `incarnation`: this life of the process. */
-export function redisStore(config: Config, url: string, incarnation: string, log: Logger): Store {
+/** Everything in Redis, by three connections. */
+export function redisStore(config: Config, url: string, log: Logger): Store {
   const connect = (role: ConnectionRole) =>
     connectRedis(url, { role, name: `${config.redisPrefix}-${role}`, report: reportOutage(log) });
   const commands = connect("commands");
@@ -76,9 +84,25 @@ export function redisStore(config: Config, url: string, incarnation: string, log
   const keys = new Keys(config.redisPrefix);
   const dedupeMs = config.dedupeSeconds * 1_000;
   const channels = new RedisChannels(subscriber, keys, (error) => log.error({ err: error }, "a subscription failed"));
+  const incarnation = new Incarnation();
   const presence = new RedisPresence({ commands, reads, keys, incarnation, dedupeMs });
-  const pulseChannel = keys.pulse(incarnation);
+  const pulseChannel = keys.pulse(incarnation.current);
   let events: StoreEvents | undefined;
+  const leaseMs = config.limits.leaseSeconds * 1_000;
+  const life = new Life({
+    leases: new RedisLeases(commands, keys, leaseMs),
+    incarnation,
+    leaseMs,
+    sweep: async (gone) => {
+      log.warn({ incarnation: gone }, "a node is gone: taking its members out");
+      await presence.sweepNode(gone);
+    },
+    putBack: async (announced) => {
+      log.warn({ announced }, "the lease was lost: putting the members back");
+      await events?.putBack(announced);
+    },
+    failed: (where, error) => log.debug({ err: error }, where),
+  });
   const pulse = new Pulse({
     publish: async (beat) => {
       await commands.spublish(pulseChannel, beat);
@@ -103,9 +127,12 @@ export function redisStore(config: Config, url: string, incarnation: string, log
     ready: async () => {
       await untilReady(commands);
       await channels.hearRaw(pulseChannel, () => pulse.heard());
+      await life.begin();
     },
+    handOver: (graceMs) => life.end(graceMs),
     close: async () => {
       pulse.stop();
+      life.stop();
       for (const redis of [commands, reads, subscriber]) redis.disconnect();
     },
   };

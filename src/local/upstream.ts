@@ -73,7 +73,12 @@ export class Passage {
 
   /** Passes an upgrade on; resolves when the client's socket has closed. */
   async upgrade(request: IncomingMessage, socket: Socket, head: Buffer, opened: Socket): Promise<void> {
-    await this.#counted(() => this.#proxy.ws(request, socket, { agent: new OpenedAgent(opened) }, head));
+    try {
+      await this.#counted(() => this.#proxy.ws(request, socket, { agent: new OpenedAgent(opened) }, head));
+    } finally {
+      // A client's socket that is destroyed here, rather than ended by the client, takes only itself away.
+      opened.destroy();
+    }
   }
 
   close(): void {

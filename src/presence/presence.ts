@@ -24,6 +24,8 @@ export interface JoinRequest extends Seat {
   /** Most distinct users in the room; 0 for no limit. */
   readonly maxMembers: number;
   readonly retention: Retention;
+  /** Nobody is told: the connection was in all the time, and the store lost that. */
+  readonly quiet?: boolean;
 }
 
 export interface Joined {

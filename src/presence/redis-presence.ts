@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 import { RoomcastError } from "../errors.ts";
 import { Epochs } from "../log/epochs.ts";
 import { SPARE_LIFE_MS } from "../log/limits.ts";
+import type { Incarnation } from "../nodes/incarnation.ts";
 import { storeFailure } from "../redis/failure.ts";
 import type { Keys } from "../redis/keys.ts";
 import { readList, readText, readWords } from "../redis/reply.ts";
@@ -19,6 +20,8 @@ const LIST = readScript(new URL("./scripts/list.lua", import.meta.url));
 
 /** How long a join that was given up is kept out: longer than a broken connection can hold it back. */
 const GIVEN_UP_MS = 600_000;
+/** Rooms of a node that is gone that are taken up at a time. */
+const SWEEP_ROOMS = 100;
 /** Entries that one step of a sweep looks at. */
 const SWEEP_SLICE = 500;
 
@@ -28,8 +31,8 @@ export interface RedisPresenceOptions {
   /** Lists of members. */
   readonly reads: Redis;
   readonly keys: Keys;
-  /** This life of this node, unlike any other; without white space or braces. */
-  readonly incarnation: string;
+  /** This life of this node; it may change. */
+  readonly incarnation: Pick<Incarnation, "current">;
   /** As for the log, whose rooms these are, in milliseconds. */
   readonly dedupeMs: number;
 }
@@ -40,7 +43,7 @@ export class RedisPresence implements Presence, RoomIndex {
   readonly #commands: ScriptRunner;
   readonly #reads: ScriptRunner;
   readonly #keys: Keys;
-  readonly #incarnation: string;
+  readonly #incarnation: Pick<Incarnation, "current">;
   readonly #dedupeMs: number;
   readonly #epochs = new Epochs();
 
@@ -67,7 +70,7 @@ export class RedisPresence implements Presence, RoomIndex {
       this.#keys.channel(room),
       JSON.stringify(room),
       connection,
-      this.#incarnation,
+      this.#incarnation.current,
       attempt,
       user,
       identityJson(user, name),
@@ -78,6 +81,7 @@ export class RedisPresence implements Presence, RoomIndex {
       retention.maxAgeMs,
       this.#dedupeMs,
       SPARE_LIFE_MS,
+      request.quiet ? 1 : 0,
     ]);
     return readJoined(readList(reply));
   }
@@ -108,12 +112,28 @@ export class RedisPresence implements Presence, RoomIndex {
 
   /** Writes down, before the first member of this node comes, that it may have members in a room. */
   async noteRoom(room: string): Promise<void> {
-    await this.#redis.sadd(this.#keys.nodeRooms(this.#incarnation), room).catch(rethrow);
+    await this.#redis.sadd(this.#keys.nodeRooms(this.#incarnation.current), room).catch(rethrow);
   }
 
   /** Takes it back after the last member of this node has gone. */
   async forgetRoom(room: string): Promise<void> {
-    await this.#redis.srem(this.#keys.nodeRooms(this.#incarnation), room).catch(rethrow);
+    await this.#redis.srem(this.#keys.nodeRooms(this.#incarnation.current), room).catch(rethrow);
+  }
+
+  /** Takes all members of a node that is gone out of its rooms, in slices. May be repeated. */
+  async sweepNode(incarnation: string): Promise<void> {
+    const index = this.#keys.nodeRooms(incarnation);
+    for (let rooms = await this.#someRooms(index); rooms.length > 0; rooms = await this.#someRooms(index)) {
+      for (const room of rooms) {
+        let cursor: string | undefined = "0";
+        while (cursor !== undefined) cursor = await this.sweep(room, incarnation, cursor);
+      }
+      await this.#redis.srem(index, ...rooms).catch(rethrow);
+    }
+  }
+
+  async #someRooms(index: string): Promise<string[]> {
+    return await this.#redis.srandmember(index, SWEEP_ROOMS).catch(rethrow);
   }
 
   /**

@@ -1,8 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { RoomcastError } from "../errors.ts";
 import type { Joined, JoinRequest, Presence, Seat } from "./presence.ts";
 
 /** Waits between tries to take a seat away while Redis is away, in milliseconds. */
 const RETRY_MS = { first: 100, most: 2_000 };
+/** Seats that are taken again at a time. */
+const PUT_BACK_SLICE = 100;
 
 /**
  * Which rooms a node has seats in, kept where others find it when the node dies. Both are repeatable.
@@ -22,9 +25,9 @@ export class Seats {
   readonly #index: RoomIndex;
   readonly #failed: (error: unknown) => void;
   /** By room and connection: who sits, or has not been confirmed to have left. */
-  readonly #rooms = new Map<string, Map<string, Seat>>();
+  readonly #rooms = new Map<string, Map<string, JoinRequest>>();
   readonly #leaving = new Map<string, Seat>();
-  readonly #graces = new Set<NodeJS.Timeout>();
+  readonly #graces = new Map<string, NodeJS.Timeout>();
   #closed = false;
 
   constructor(presence: Presence, index: RoomIndex, failed: (error: unknown) => void) {
@@ -48,9 +51,17 @@ export class Seats {
     return result;
   }
 
+  /** Replaces the state of the user who sits there (JSON text of an object). */
+  async setState(seat: Seat, state: string): Promise<void> {
+    await this.#presence.setState(seat, state);
+    const connections = this.#rooms.get(seat.room);
+    const request = connections?.get(seat.connection);
+    if (request !== undefined) connections?.set(seat.connection, { ...request, state });
+  }
+
   /** Gives a seat up; resolves once Redis has confirmed that, however long it takes. */
   async leave(seat: Seat): Promise<void> {
-    const key = `${seat.connection} ${seat.room}`;
+    const key = keyOf(seat);
     this.#leaving.set(key, seat);
     for (let wait = RETRY_MS.first; this.#leaving.get(key) === seat; wait = Math.min(wait * 2, RETRY_MS.most)) {
       try {
@@ -66,11 +77,33 @@ export class Seats {
     this.#forget(seat);
   }
 
-  /** Gives up every seat at once, also those in their grace. Rejects where Redis is away: others find them by the lease. */
-  async leaveAll(): Promise<void> {
-    this.close();
-    const seats = [...this.#rooms.values()].flatMap((connections) => [...connections.values()]);
-    await Promise.all(seats.map((seat) => this.leave(seat)));
+  /**
+   * Takes all seats again that are neither given up nor in their grace, for a node that goes on under a new incarnation.
+   * Rejects where one could not be taken; it may then be repeated.
+   */
+  async putBack(announced: boolean): Promise<void> {
+    for (const [room, connections] of this.#rooms) {
+      await this.#index.noteRoom(room);
+      const seats = [...connections.values()].filter((seat) => !this.#isGoing(seat));
+      for (let start = 0; start < seats.length; start += PUT_BACK_SLICE) {
+        const slice = seats.slice(start, start + PUT_BACK_SLICE);
+        await Promise.all(slice.map((seat) => this.#takeAgain({ ...seat, quiet: !announced })));
+      }
+    }
+  }
+
+  async #takeAgain(seat: JoinRequest): Promise<void> {
+    try {
+      await this.#presence.join(seat);
+    } catch (error) {
+      // A newer join of the same connection has taken it, or it was refused: both are an outcome.
+      if (!(error instanceof RoomcastError) || error.code === "unavailable") throw error;
+    }
+  }
+
+  #isGoing(seat: Seat): boolean {
+    const key = keyOf(seat);
+    return this.#leaving.has(key) || this.#graces.has(key);
   }
 
   /** As `leave`, for those who do not wait for it. */
@@ -80,16 +113,17 @@ export class Seats {
 
   /** Gives a seat up after a while: a user who is back by then never left. */
   leaveLater(seat: Seat, graceMs: number): void {
+    const key = keyOf(seat);
     const timer = setTimeout(() => {
-      this.#graces.delete(timer);
+      this.#graces.delete(key);
       this.leaveQuietly(seat);
     }, graceMs);
-    this.#graces.add(timer);
+    this.#graces.set(key, timer);
   }
 
   close(): void {
     this.#closed = true;
-    for (const timer of this.#graces) clearTimeout(timer);
+    for (const timer of this.#graces.values()) clearTimeout(timer);
     this.#graces.clear();
   }
 
@@ -102,4 +136,8 @@ export class Seats {
     this.#rooms.delete(seat.room);
     this.#index.forgetRoom(seat.room).catch(this.#failed);
   }
+}
+
+function keyOf({ connection, room }: Seat): string {
+  return `${connection} ${room}`;
 }

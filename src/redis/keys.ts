@@ -61,6 +61,16 @@ export class Keys {
     return `${this.#prefix}:pulse:${incarnation}`;
   }
 
+  /** A sorted set: the lives of all nodes, by the moment at which their leases run out. */
+  leases(): string {
+    return `${this.#prefix}:{nodes}:leases`;
+  }
+
+  /** A sorted set: lives of nodes that are over, by the moment from which somebody else may clear up after them. */
+  gone(): string {
+    return `${this.#prefix}:{nodes}:gone`;
+  }
+
   #key(room: string, name: string): string {
     return `{${this.channel(room)}}:${name}`;
   }

@@ -68,7 +68,7 @@ export class Connection {
     return joined.feed;
   }
 
-  /** A number above those of all earlier joins and leaves of this connection. */
+  /** A number above those of all earlier joins of this connection. */
   nextAttempt(): number {
     this.#attempts += 1;
     return this.#attempts;

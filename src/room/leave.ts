@@ -30,7 +30,8 @@ export function beginLeaving(
   room: string,
   membership: Exclude<Membership, { kind: "leaving" }>,
 ): Promise<void> {
-  const attempt = connection.nextAttempt();
+  // The attempt of the join that is given up: the store keeps that one out, should it arrive late.
+  const { attempt } = membership;
   stopFollowing(context, connection, room, membership);
   const done = context.seats.leave(connection.seat(room, attempt));
   const leaving: Membership = { kind: "leaving", attempt, done };
@@ -61,7 +62,7 @@ export function leaveAll(context: RoomContext, connection: Connection, graceMs: 
   for (const [room, membership] of connection.memberships) {
     if (membership.kind === "leaving") continue;
     stopFollowing(context, connection, room, membership);
-    const seat = connection.seat(room, connection.nextAttempt());
+    const seat = connection.seat(room, membership.attempt);
     if (graceMs > 0) context.seats.leaveLater(seat, graceMs);
     else context.seats.leaveQuietly(seat);
   }

@@ -33,6 +33,6 @@ export async function setState(
   takeRate(connection, "state");
   const json = encodeJson("state", state, context.limits.stateBytes);
   const attempt = connection.memberships.get(room)?.attempt ?? 0;
-  await call.within(context.presence.setState(connection.seat(room, attempt), json));
+  await call.within(context.seats.setState(connection.seat(room, attempt), json));
   call.answer({});
 }

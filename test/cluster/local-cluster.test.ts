@@ -68,21 +68,16 @@ describeWithRedis("npm start", () => {
 
   it("serves clients of every transport from three nodes behind one port, and ends all of it on SIGTERM", async () => {
     const cluster = await start();
-    console.error("T started", performance.now());
     const ada = await token(cluster.port);
-    console.error("T token", performance.now());
     for (const transports of Object.values(TRANSPORTS)) {
-      console.error("T", transports, performance.now());
       const clients = await Promise.all([1, 2, 3].map(() => connectClient(cluster.url, ada, { transports })));
       expect(clients.map(({ welcome }) => welcome.node).sort()).toEqual(["node-1", "node-2", "node-3"]);
       for (const { socket } of clients) socket.disconnect();
     }
     const nodes = childrenOf(cluster.child.pid);
     expect(nodes).toHaveLength(3);
-    console.error("T term", performance.now());
     cluster.child.kill("SIGTERM");
     expect(await cluster.exit).toBe(0);
-    console.error("T ended", performance.now());
     await eventually(() => expect(nodes.filter(isRunning)).toEqual([]));
   });
 
@@ -102,8 +97,7 @@ describeWithRedis("npm start", () => {
     const ada = await token(cluster.port);
     await eventually(
       async () => {
-        console.error("T", transports, performance.now());
-      const clients = await Promise.all([1, 2, 3].map(() => connectClient(cluster.url, ada)));
+        const clients = await Promise.all([1, 2, 3].map(() => connectClient(cluster.url, ada)));
         for (const { socket } of clients) socket.disconnect();
         expect(clients.map(({ welcome }) => welcome.node)).toContain("node-2");
       },

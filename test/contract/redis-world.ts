@@ -56,7 +56,7 @@ export async function redisWorld(options: RedisWorldOptions = {}): Promise<Redis
   });
   return {
     log: new RedisLog({ commands, reads, keys, dedupeMs }),
-    presence: new RedisPresence({ commands, reads, keys, dedupeMs, incarnation }),
+    presence: new RedisPresence({ commands, reads, keys, dedupeMs, incarnation: { current: incarnation } }),
     keys,
     prefix,
     commands,

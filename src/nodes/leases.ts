@@ -1,0 +1,22 @@
+/**
+ * What became of a lease.
+ * - `held`: it goes on;
+ * - `claimed`: it had run out, and another node takes this one's members out of the rooms, or did;
+ * - `lost`: the store knows nothing of it: it is the first time, or the store lost what it had.
+ */
+export type LeaseState = "held" | "claimed" | "lost";
+
+/** The leases of all nodes. Times are the store's, so that no node's clock counts. Calls reject with `unavailable`. */
+export interface Leases {
+  renew(incarnation: string): Promise<LeaseState>;
+
+  /**
+   * One node whose lease ran out, for the caller to clear up after; undefined where there is none. Nobody else gets it
+   * until some seconds later, and then only if `cleared` was not called: a node may die while it clears up.
+   */
+  claim(): Promise<string | undefined>;
+  cleared(incarnation: string): Promise<void>;
+
+  /** Lets the own lease run out in `afterMs`: a node that stops leaves its members that long to be back elsewhere. */
+  release(incarnation: string, afterMs: number): Promise<void>;
+}

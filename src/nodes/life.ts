@@ -1,0 +1,104 @@
+import type { Incarnation } from "./incarnation.ts";
+import type { Leases } from "./leases.ts";
+
+/** A lease is renewed this many times before it would run out. */
+const RENEWALS_PER_LEASE = 6;
+
+export interface LifeOptions {
+  readonly leases: Leases;
+  readonly incarnation: Incarnation;
+  readonly leaseMs: number;
+  /** Takes the members of a node that is gone out of all rooms. May be called again for the same one. */
+  sweep(incarnation: string): Promise<void>;
+  /**
+   * This node goes on under a new incarnation: puts its members back. `announced`: others were told that they left;
+   * otherwise the store lost them, and nobody was told anything.
+   */
+  putBack(announced: boolean): Promise<void>;
+  failed(where: string, error: unknown): void;
+}
+
+/**
+ * A node's proof that it is alive, and its eye on the others. It declares nobody gone before its own lease has been held
+ * for a whole length without a break: after an outage of Redis everybody had the time to come back.
+ */
+export class Life {
+  readonly #options: LifeOptions;
+  readonly #timer: NodeJS.Timeout;
+  #heldSince: number | undefined;
+  #begun = false;
+  #renewing = false;
+  #clearing = false;
+  /** Members are to be put back, and whether others were told that they left. */
+  #owed: { announced: boolean } | undefined;
+
+  constructor(options: LifeOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => this.#tick(), options.leaseMs / RENEWALS_PER_LEASE).unref();
+  }
+
+  /** Takes the first lease. Rejects with `unavailable`. */
+  async begin(): Promise<void> {
+    await this.#options.leases.renew(this.#options.incarnation.current);
+    this.#begun = true;
+    this.#heldSince = performance.now();
+  }
+
+  /** Whoever is back elsewhere within `graceMs` never left; the others are swept by another node, or by the next. */
+  async end(graceMs: number): Promise<void> {
+    this.stop();
+    await this.#options.leases.release(this.#options.incarnation.current, graceMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #tick(): void {
+    if (!this.#begun || this.#renewing) return;
+    this.#renewing = true;
+    this.#renew()
+      .catch((error: unknown) => {
+        this.#heldSince = undefined;
+        this.#options.failed("renewing the lease failed", error);
+      })
+      .finally(() => {
+        this.#renewing = false;
+      });
+  }
+
+  async #renew(): Promise<void> {
+    const { leases, incarnation, leaseMs, putBack } = this.#options;
+    const state = await leases.renew(incarnation.current);
+    if (state !== "held") {
+      this.#heldSince = undefined;
+      this.#owed = { announced: state === "claimed" };
+      incarnation.renew();
+      await leases.renew(incarnation.current);
+    }
+    this.#heldSince ??= performance.now();
+    if (this.#owed !== undefined) {
+      await putBack(this.#owed.announced);
+      this.#owed = undefined;
+    }
+    if (performance.now() - this.#heldSince >= leaseMs && !this.#clearing) this.#clearUp();
+  }
+
+  /** Beside the renewing: the rooms of a large node may take longer than a lease. */
+  #clearUp(): void {
+    this.#clearing = true;
+    this.#clearOne()
+      .catch((error: unknown) => this.#options.failed("clearing up after a node failed", error))
+      .finally(() => {
+        this.#clearing = false;
+      });
+  }
+
+  async #clearOne(): Promise<void> {
+    const { leases, sweep } = this.#options;
+    const gone = await leases.claim();
+    if (gone === undefined) return;
+    await sweep(gone);
+    await leases.cleared(gone);
+  }
+}

@@ -1,0 +1,63 @@
+import type { Redis } from "ioredis";
+import { storeFailure } from "../redis/failure.ts";
+import type { Keys } from "../redis/keys.ts";
+import { readText } from "../redis/reply.ts";
+import { readScript, ScriptRunner } from "../redis/script.ts";
+import type { LeaseState, Leases } from "./leases.ts";
+
+const RENEW_LEASE = readScript(new URL("./scripts/renew_lease.lua", import.meta.url));
+const CLAIM_GONE = readScript(new URL("./scripts/claim_gone.lua", import.meta.url));
+
+/** How long one node may clear up before others try too, in milliseconds. */
+const CLEARING_MS = 5_000;
+/** How long a paused node can still learn that it was cleared up, in milliseconds. */
+const REMEMBERED_MS = 24 * 60 * 60 * 1_000;
+
+export class RedisLeases implements Leases {
+  readonly #redis: Redis;
+  readonly #scripts: ScriptRunner;
+  readonly #leases: string;
+  readonly #gone: string;
+  readonly #leaseMs: number;
+
+  constructor(redis: Redis, keys: Keys, leaseMs: number) {
+    this.#redis = redis;
+    this.#scripts = new ScriptRunner(redis, [RENEW_LEASE, CLAIM_GONE]);
+    this.#leases = keys.leases();
+    this.#gone = keys.gone();
+    this.#leaseMs = leaseMs;
+  }
+
+  async renew(incarnation: string): Promise<LeaseState> {
+    const reply = await this.#scripts.run(RENEW_LEASE, [this.#leases, this.#gone], [incarnation, this.#leaseMs]);
+    const state = readText(reply);
+    if (state === "held" || state === "claimed" || state === "lost") return state;
+    throw new Error(`renew_lease.lua answered ${state}`);
+  }
+
+  async claim(): Promise<string | undefined> {
+    const values = [CLEARING_MS, REMEMBERED_MS];
+    return readText(await this.#scripts.run(CLAIM_GONE, [this.#leases, this.#gone], values)) || undefined;
+  }
+
+  async cleared(incarnation: string): Promise<void> {
+    try {
+      await this.#redis.zadd(this.#gone, "XX", -(await this.#now()), incarnation);
+    } catch (error) {
+      throw storeFailure(error);
+    }
+  }
+
+  async release(incarnation: string, afterMs: number): Promise<void> {
+    try {
+      await this.#redis.zadd(this.#leases, "XX", (await this.#now()) + afterMs, incarnation);
+    } catch (error) {
+      throw storeFailure(error);
+    }
+  }
+
+  async #now(): Promise<number> {
+    const [seconds, micros] = await this.#redis.time();
+    return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+  }
+}
