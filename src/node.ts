@@ -1,6 +1,7 @@
 import { createServer, type Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Server } from "socket.io";
+import { ApiKeys } from "./auth/api-keys.ts";
 import { TokenVerifier } from "./auth/tokens.ts";
 import type { Config } from "./config.ts";
 import { Feeds } from "./feed/feeds.ts";
@@ -32,7 +33,9 @@ export interface RoomcastNode {
   readonly io: Server;
   /** Resolves once connections are taken. Rejects where a port is taken or the server is too old for us. */
   start(): Promise<Addresses>;
-  /** Lets the connections go (their clients come back elsewhere by themselves), and everything else after them. */
+  /** Takes itself out of the balancer and hands its connections over, spread over `DRAIN_SECONDS`. Once only. */
+  drain(): Promise<void>;
+  /** Drains, and lets go of everything else. */
   stop(): Promise<void>;
 }
 
@@ -51,6 +54,7 @@ class Node implements RoomcastNode {
   readonly #public: HttpServer;
   readonly #admin: HttpServer;
   #phase: "starting" | "running" | "draining" = "starting";
+  #drained: Promise<void> | undefined;
 
   constructor(config: Config, log: Logger) {
     this.#config = config;
@@ -87,7 +91,17 @@ class Node implements RoomcastNode {
     };
     const { demo, tokens } = config;
     this.#public = createServer(publicApp({ demo, tokens, files: DEMO_FILES, log }));
-    this.#admin = createServer(adminApp({ readiness: () => this.#readiness(), registry: metrics.registry, log }));
+    this.#admin = createServer(
+      adminApp({
+        apiKeys: new ApiKeys(config.api.kind === "off" ? [] : config.api.keys),
+        beginDrain: () => {
+          this.drain().catch(failed("the drain failed"));
+        },
+        readiness: () => this.#readiness(),
+        registry: metrics.registry,
+        log,
+      }),
+    );
     this.#sockets = new SocketServer(this.#public, context, new TokenVerifier(tokens), socketOptions(config), {
       connected: (connection) => log.debug({ connection: connection.id, user: connection.identity.user }, "connected"),
       disconnected: (connection, reason) => log.debug({ connection: connection.id, reason }, "disconnected"),
@@ -127,10 +141,14 @@ class Node implements RoomcastNode {
     return addresses;
   }
 
-  async stop(): Promise<void> {
+  drain(): Promise<void> {
     this.#phase = "draining";
-    // Only the transports of this node: disconnecting by Socket.IO would reach the whole cluster, and stay final.
-    for (const socket of this.io.of("/").sockets.values()) socket.conn.close();
+    this.#drained ??= this.#sockets.drain(this.#config.drainSeconds * 1_000);
+    return this.#drained;
+  }
+
+  async stop(): Promise<void> {
+    await this.drain();
     const cut = setTimeout(() => this.#public.closeAllConnections(), CLOSE_WITHIN_MS);
     await this.io.close();
     clearTimeout(cut);

@@ -1,5 +1,7 @@
 import express, { type Express } from "express";
 import type { Registry } from "prom-client";
+import type { ApiKeys } from "../auth/api-keys.ts";
+import { RoomcastError } from "../errors.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { notFound, problemHandler } from "./problem.ts";
 
@@ -10,13 +12,16 @@ export interface Readiness {
 }
 
 export interface AdminAppOptions {
+  readonly apiKeys: ApiKeys;
+  /** Begins to hand the connections over; returns at once. */
+  readonly beginDrain: () => void;
   readonly readiness: () => Readiness;
   readonly registry: Registry;
   readonly log: Logger;
 }
 
-/** The Express application of the private port: `/livez`, `/readyz`, `/metrics`. */
-export function adminApp({ readiness, registry, log }: AdminAppOptions): Express {
+/** The Express application of the private port: `/livez`, `/readyz`, `/metrics`, `POST /drain`. */
+export function adminApp({ apiKeys, beginDrain, readiness, registry, log }: AdminAppOptions): Express {
   const app = express();
   app.disable("x-powered-by");
   app.disable("etag");
@@ -36,6 +41,15 @@ export function adminApp({ readiness, registry, log }: AdminAppOptions): Express
     const text = await registry.metrics();
     response.set("Content-Type", registry.contentType).end(text);
   });
+  if (!apiKeys.isEmpty) {
+    app.post("/drain", (request, response) => {
+      if (!apiKeys.accepts(request.headers.authorization)) {
+        throw new RoomcastError("unauthorized", "POST /drain needs Authorization: Bearer and an API key");
+      }
+      beginDrain();
+      response.status(202).json({ draining: true });
+    });
+  }
   app.use(notFound);
   app.use(problemHandler(log));
   return app;

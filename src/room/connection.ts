@@ -45,6 +45,8 @@ export class Connection {
   readonly rates: Rates;
   readonly memberships = new Map<string, Membership>();
   identity: Identity;
+  /** Requests that are not answered yet. */
+  pending = 0;
   #attempts = 0;
 
   constructor(id: string, identity: Identity, port: Port, rates: Rates) {

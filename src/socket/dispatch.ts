@@ -28,14 +28,13 @@ type Acknowledge = (reply: unknown) => void;
 
 /** Listens to a socket's requests. Events of other names are left to whoever embeds the node. */
 export function dispatch(socket: Socket, connection: Connection, verbs: Verbs, options: DispatchOptions): void {
-  const pending = { count: 0 };
   const listen = <Name extends RequestName>(name: Name) => {
     const event: string = name;
     socket.on(event, (...args: unknown[]) => {
       const last = args.at(-1);
       const ack = typeof last === "function" ? (last as Acknowledge) : () => undefined;
       const payload = typeof args[0] === "function" ? undefined : args[0];
-      serve(name, payload, ack, connection, verbs[name], options, pending).catch((error: unknown) =>
+      serve(name, payload, ack, connection, verbs[name], options).catch((error: unknown) =>
         options.failed(name, connection, error),
       );
     });
@@ -50,14 +49,13 @@ async function serve<Name extends RequestName>(
   connection: Connection,
   verb: Verb<Name>,
   options: DispatchOptions,
-  pending: { count: number },
 ): Promise<void> {
   const call = new Call<Replies[Name]>((reply) => ack({ ok: true, ...reply }));
   let id = idOf(name, payload);
-  pending.count += 1;
+  connection.pending += 1;
   const deadline = setTimeout(() => call.end(new RoomcastError("unavailable")), options.timeoutMs);
   try {
-    if (pending.count > options.maxPending) {
+    if (connection.pending > options.maxPending) {
       throw new RoomcastError(
         "rate_limited",
         `more than ${options.maxPending} requests are under way: await their acks`,
@@ -73,7 +71,7 @@ async function serve<Name extends RequestName>(
     ack({ ok: false, ...id, error: refusal.toWire() });
   } finally {
     clearTimeout(deadline);
-    pending.count -= 1;
+    connection.pending -= 1;
   }
 }
 

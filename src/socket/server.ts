@@ -2,6 +2,7 @@ import type { Server as HttpServer } from "node:http";
 import { Server, type Socket } from "socket.io";
 import type { Identity, TokenVerifier } from "../auth/tokens.ts";
 import { RoomcastError } from "../errors.ts";
+import { drain, type Movable } from "../nodes/drain.ts";
 import type { RequestName, ServerEvents, WelcomeLimits } from "../protocol.ts";
 import { Connection } from "../room/connection.ts";
 import type { RoomContext } from "../room/context.ts";
@@ -62,7 +63,7 @@ export class SocketServer {
   readonly #events: SocketServerEvents;
   readonly #handshakes: Handshakes;
   readonly #users = new Map<string, number>();
-  #connections = 0;
+  readonly #connections = new Map<Socket, Movable>();
 
   constructor(
     http: HttpServer,
@@ -89,7 +90,7 @@ export class SocketServer {
   }
 
   get connections(): number {
-    return this.#connections;
+    return this.#connections.size;
   }
 
   /** To every connection of this node. */
@@ -97,9 +98,14 @@ export class SocketServer {
     this.io.local.emit(name, event);
   }
 
+  /** Hands the connections of this node over to others. */
+  drain(drainMs: number): Promise<void> {
+    return drain({ connections: () => this.#connections.values(), drainMs });
+  }
+
   #admit({ user }: Identity): void {
     const { maxConnections, maxConnectionsPerUser } = this.#options;
-    if (this.#connections >= maxConnections) {
+    if (this.#connections.size >= maxConnections) {
       throw new RoomcastError("too_many_connections", "this node has as many connections as it may have");
     }
     if ((this.#users.get(user) ?? 0) >= maxConnectionsPerUser) {
@@ -111,7 +117,7 @@ export class SocketServer {
     const { nodeName, rates, welcomeLimits, outboundBytes } = this.#options;
     const identity = this.#handshakes.identityOf(socket);
     const connection = new Connection(socket.id, identity, new SocketOutlet(socket, outboundBytes), new Rates(rates));
-    this.#connections += 1;
+    this.#connections.set(socket, movable(socket, connection));
     this.#users.set(identity.user, (this.#users.get(identity.user) ?? 0) + 1);
     const expiry = new Expiry(identity.expiresAt, {
       expiring: (expiresAt) => socket.emit("tokenExpiring", { expiresAt } satisfies ServerEvents["tokenExpiring"]),
@@ -119,6 +125,7 @@ export class SocketServer {
     });
     socket.on("disconnect", (reason) => {
       expiry.stop();
+      this.#connections.delete(socket);
       this.#disconnected(connection, reason);
     });
     dispatch(socket, connection, this.#verbs(socket, expiry), {
@@ -160,7 +167,6 @@ export class SocketServer {
     const left = (this.#users.get(user) ?? 0) - 1;
     if (left > 0) this.#users.set(user, left);
     else this.#users.delete(user);
-    this.#connections -= 1;
     leaveAll(this.#context, connection, reason === LEFT_BY_ITSELF ? 0 : this.#context.limits.graceMs);
     this.#events.disconnected(connection, reason);
   }
@@ -168,6 +174,16 @@ export class SocketServer {
 
 function originsOf(origins: readonly string[] | "*"): string | string[] {
   return origins === "*" ? "*" : [...origins];
+}
+
+function movable(socket: Socket, connection: Connection): Movable {
+  return {
+    get pending() {
+      return connection.pending;
+    },
+    warn: (reconnectWithinMs) => socket.emit("draining", { reconnectWithinMs } satisfies ServerEvents["draining"]),
+    move: () => socket.conn.close(),
+  };
 }
 
 /** Ends a connection for good: stock clients stay away by themselves after this. */

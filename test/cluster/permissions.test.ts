@@ -1,6 +1,3 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { PERMISSIONS, type Permission } from "../../src/auth/permissions.ts";
 import type { RequestName } from "../../src/protocol.ts";
@@ -8,6 +5,7 @@ import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { keysWith, rawRedis } from "../support/raw-redis.ts";
 import { describeWithRedis } from "../support/redis.ts";
+import { roomTypesFile } from "../support/room-types.ts";
 import { signToken } from "../support/token.ts";
 import { connectWitness } from "../support/witness.ts";
 
@@ -23,15 +21,12 @@ const NEEDS: readonly (readonly [RequestName, object, Permission])[] = [
 
 describeWithRedis("[G7] permissions", () => {
   let cluster: TestCluster;
-  let folder: string;
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), "roomcast-room-types-"));
-    const file = join(folder, "room-types.json");
-    await writeFile(file, JSON.stringify({ open: { access: "authenticated", permissions: ["join", "signal"] } }));
-    cluster = await startCluster({ nodes: 1, env: { ROOM_TYPES: file, RATE_LIMITS: "off" } });
+    const types = await roomTypesFile({ open: { access: "authenticated", permissions: ["join", "signal"] } });
+    cluster = await startCluster({ nodes: 1, env: { ROOM_TYPES: types.path, RATE_LIMITS: "off" } });
     return async () => {
       await cluster.stop();
-      await rm(folder, { recursive: true });
+      await types.remove();
     };
   });
   const connect = (rooms: Record<string, string[]>, sub = "ada") =>

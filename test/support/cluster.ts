@@ -41,6 +41,8 @@ export async function startCluster({
     REDIS_PREFIX: prefix,
     JWT_SECRET,
     API_KEYS: API_KEY,
+    // Tests stop many nodes: the default would take half a minute each time.
+    DRAIN_SECONDS: "1",
     ...env,
   };
   const ports: { port: number; adminPort: number }[] = [];

@@ -1,6 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { ApiKeys } from "../../src/auth/api-keys.ts";
 import { adminApp, type Readiness } from "../../src/http/admin-app.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 import { Metrics } from "../../src/telemetry/metrics.ts";
@@ -8,8 +9,17 @@ import { Metrics } from "../../src/telemetry/metrics.ts";
 async function start(
   readiness: () => Readiness,
   metrics = new Metrics("n1", { connections: () => 7, feeds: () => 3 }),
+  beginDrain: () => void = () => undefined,
 ) {
-  const server = createServer(adminApp({ readiness, registry: metrics.registry, log: createLogger("silent", "n1") }));
+  const server = createServer(
+    adminApp({
+      apiKeys: new ApiKeys(["key-1", "key-2"]),
+      beginDrain,
+      readiness,
+      registry: metrics.registry,
+      log: createLogger("silent", "n1"),
+    }),
+  );
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => {
     server.closeAllConnections();
@@ -39,6 +49,27 @@ describe("the admin port", () => {
     });
     expect((await fetch(`${origin}/livez`)).status).toBe(200);
     expect((await fetch(`${origin}/readyz`)).status).toBe(500);
+  });
+
+  test("[G8] POST /drain is for API keys only, and begins at once", async () => {
+    let drains = 0;
+    const origin = await start(
+      () => ({ ready: true, reason: "" }),
+      undefined,
+      () => {
+        drains += 1;
+      },
+    );
+    const drain = (authorization?: string) =>
+      fetch(`${origin}/drain`, { method: "POST", headers: authorization === undefined ? {} : { authorization } });
+    for (const refused of [undefined, "key-1", "Bearer", "Bearer key-3", "Basic key-1"]) {
+      const response = await drain(refused);
+      expect(response.status).toBe(401);
+      expect(await response.json()).toMatchObject({ code: "unauthorized" });
+    }
+    expect(drains).toBe(0);
+    expect((await drain("Bearer key-2")).status).toBe(202);
+    expect(drains).toBe(1);
   });
 
   test("/metrics is what Prometheus reads", async () => {

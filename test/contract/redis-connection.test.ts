@@ -1,0 +1,87 @@
+import { expect, it } from "vitest";
+import { type ConnectionRole, connectRedis, type Outage } from "../../src/redis/connection.ts";
+import { requireServerVersion } from "../../src/redis/server-version.ts";
+import { eventually } from "../support/eventually.ts";
+import { startRedis } from "../support/private-redis.ts";
+import { describeWithRedis, redisUrl } from "../support/redis.ts";
+import { stopsWithTest } from "../support/teardown.ts";
+
+function open(url: string, role: ConnectionRole) {
+  const outages: Outage[] = [];
+  const redis = connectRedis(url, { role, name: `test-${role}`, report: (outage) => outages.push(outage) });
+  stopsWithTest(() => redis.disconnect());
+  return { redis, outages, ready: () => eventually(() => expect(redis.status).toBe("ready"), { withinMs: 8_000 }) };
+}
+
+describeWithRedis("a connection to Redis", () => {
+  it.each(["commands", "reads", "subscriber"] as const)(
+    "[G5] of the role %s comes back by itself, and an outage is reported when it begins and when it ends, however long",
+    async (role) => {
+      const server = await startRedis();
+      const { redis, outages, ready } = open(server.url, role);
+      await ready();
+      expect(outages).toEqual([]);
+      await server.kill();
+      let tries = 0;
+      redis.on("reconnecting", () => {
+        tries += 1;
+      });
+      await eventually(() => expect(tries).toBeGreaterThan(3), { withinMs: 8_000 });
+      expect(outages).toEqual([{ kind: "lost", role, error: expect.any(Error) }]);
+      await server.start();
+      await ready();
+      expect(outages).toEqual([expect.anything(), { kind: "back", role, afterMs: expect.any(Number) }]);
+      redis.disconnect();
+      await eventually(() => expect(redis.status).toBe("end"));
+      expect(outages).toHaveLength(2);
+    },
+  );
+
+  it("that cannot be opened is reported once, and opens when Redis comes", async () => {
+    const server = await startRedis();
+    await server.kill();
+    const { redis, outages, ready } = open(server.url, "commands");
+    await expect(redis.ping()).rejects.toThrow("writeable");
+    await eventually(() => expect(outages).toHaveLength(1));
+    await expect(requireServerVersion(redis)).rejects.toMatchObject({ code: "unavailable" });
+    await server.start();
+    await ready();
+    await requireServerVersion(redis);
+    expect(outages.map(({ kind }) => kind)).toEqual(["lost", "back"]);
+  });
+
+  it("[G5] refuses what it cannot send, at once: nothing waits for the next connection", async () => {
+    const server = await startRedis();
+    const { redis, ready } = open(server.url, "commands");
+    await ready();
+    const answered = redis.set("a", "1");
+    const caught = expect(Promise.all([answered, server.kill()])).resolves.toBeDefined();
+    await caught;
+    const started = performance.now();
+    await expect(redis.set("b", "1")).rejects.toThrow();
+    expect(performance.now() - started).toBeLessThan(500);
+  });
+
+  it("subscribes nothing by itself after a reconnect: that is for who knows what is still wanted", async () => {
+    const { redis, ready } = open(redisUrl(), "subscriber");
+    const { redis: other, ready: otherReady } = open(redisUrl(), "commands");
+    await Promise.all([ready(), otherReady()]);
+    const channel = `t-${process.pid}-${Date.now()}`;
+    await redis.ssubscribe(channel);
+    const listeners = async () => (await other.call("PUBSUB", "SHARDNUMSUB", channel)) as unknown[];
+    expect(await listeners()).toEqual([channel, 1]);
+    redis.disconnect(true);
+    await eventually(() => expect(redis.status).not.toBe("ready"));
+    await ready();
+    expect(await listeners()).toEqual([channel, 0]);
+    await redis.ssubscribe(channel);
+    expect(await listeners()).toEqual([channel, 1]);
+  });
+
+  it("takes no options from the URL's query, and bears its name", async () => {
+    const { redis, ready } = open(`${redisUrl()}?enableOfflineQueue=true&socketTimeout=99`, "commands");
+    await ready();
+    expect(redis.options).toMatchObject({ enableOfflineQueue: false, socketTimeout: 2_000, maxRetriesPerRequest: 0 });
+    expect(await redis.client("GETNAME")).toBe("test-commands");
+  });
+});
