@@ -1,0 +1,221 @@
+import type { Entry, Page, Position } from "../log/room-log.ts";
+import type { ServerEvents } from "../protocol.ts";
+import { continueFrom, positionOf, samePosition } from "./catch-up.ts";
+import { Frame } from "./frame.ts";
+import type { Audience } from "./presence-news.ts";
+import { type Outlet, Reader } from "./reader.ts";
+import type { Tail } from "./tail.ts";
+
+/** After `resync` clients come back spread over this long: so much for each, between these bounds, in milliseconds. */
+const RESYNC_SPREAD = { least: 250, perReader: 5, most: 10_000 };
+
+export type ResyncReason = ServerEvents["resync"]["reason"];
+
+/** Called on the hot path: these only add up. */
+export interface ReaderCounts {
+  delivered(readers: number): void;
+  resync(reason: ResyncReason): void;
+  slowReader(): void;
+}
+
+/** What readers need of their feed. */
+export interface Stream {
+  readonly room: string;
+  readonly tail: Tail;
+  /** The last entry that was passed on; undefined until the feed has started. */
+  readonly position: Position | undefined;
+  readonly counts: ReaderCounts;
+  /** One page after `seq`, however long that takes; undefined once the feed is closed. */
+  read(seq: number): Promise<Page | undefined>;
+  /** The log may have lost what a reader was given. */
+  suspect(): void;
+  failed(error: unknown): void;
+}
+
+/** The readers of one feed: the live ones get what is passed on, the others catch up from the log until they are live. */
+export class Readers {
+  readonly #stream: Stream;
+  readonly #all = new Map<Outlet, Reader>();
+  readonly #live = new Set<Reader>();
+  readonly #ahead = new Set<Reader>();
+
+  constructor(stream: Stream) {
+    this.#stream = stream;
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /** The fences of joins that the feed has not reached. */
+  *fences(): Iterable<Position> {
+    for (const { position } of this.#ahead) yield position;
+  }
+
+  attach(outlet: Outlet, position: Position, version: number): Reader {
+    this.detach(outlet);
+    const reader = new Reader(outlet, position, version);
+    this.#all.set(outlet, reader);
+    return reader;
+  }
+
+  /** Nothing of the room is written to the connection from now on. */
+  detach(outlet: Outlet): void {
+    this.endStream(outlet);
+    this.#all.delete(outlet);
+  }
+
+  /** Ends the messages, not the presence. */
+  endStream(outlet: Outlet): void {
+    const reader = this.#all.get(outlet);
+    if (reader !== undefined) this.#end(reader);
+  }
+
+  detachAll(): void {
+    for (const outlet of [...this.#all.keys()]) this.detach(outlet);
+  }
+
+  /** The feed has passed an entry on. */
+  pass(entry: Entry): void {
+    if (this.#live.size > 0) {
+      const frame = Frame.ofEvent("message", entry.body);
+      this.#stream.counts.delivered(this.#live.size);
+      for (const reader of this.#live) {
+        if (!reader.outlet.write(frame)) this.#fallBehind(reader, positionOf(entry));
+      }
+    }
+    if (this.#ahead.size > 0) for (const reader of [...this.#ahead]) this.settle(reader);
+  }
+
+  /** Finds a reader's state from its position and the feed's. */
+  settle(reader: Reader): void {
+    const at = this.#stream.position;
+    if (at === undefined || reader.state === "ended") return;
+    this.#ahead.delete(reader);
+    if (samePosition(reader.position, at)) {
+      reader.state = "live";
+      this.#live.add(reader);
+    } else if (canReach(reader, at)) {
+      this.#wait(reader);
+    } else if (reader.position.epoch !== at.epoch || reader.position.seq === at.seq) {
+      // One of the two has not learned of a new epoch yet; the log knows which.
+      this.#wait(reader);
+      this.#stream.suspect();
+    } else {
+      const heard = continueFrom(reader.position, [], this.#stream.tail.entries);
+      if (this.#write(reader, heard.entries) && reader.position.seq >= at.seq) this.settle(reader);
+      else this.#goBehind(reader);
+    }
+  }
+
+  /** The log agrees with the feed: whoever waits for what will not come is told. */
+  endUnreachable(at: Position): void {
+    for (const reader of this.#ahead) if (!canReach(reader, at)) this.#resync(reader, "epoch");
+  }
+
+  /** The feed goes on from `head`, with nothing in between: only who waits there or further on can go on with it. */
+  restart(head: Position, reason: ResyncReason): void {
+    for (const reader of this.#all.values()) {
+      if (reader.state === "ahead" && canReach(reader, head)) this.settle(reader);
+      else this.#resync(reader, reason);
+    }
+  }
+
+  endAll(reason: ResyncReason): void {
+    for (const reader of this.#all.values()) this.#resync(reader, reason);
+  }
+
+  /** A piece of news for all members who do not know it yet, with or without a stream. */
+  tell(frame: Frame, { version, by }: Audience): void {
+    for (const reader of this.#all.values()) {
+      if (version > reader.version && reader.outlet.connection !== by) reader.outlet.write(frame);
+    }
+  }
+
+  #wait(reader: Reader): void {
+    reader.state = "ahead";
+    this.#ahead.add(reader);
+  }
+
+  /** A live reader that cannot take more reads on by itself, once it drains. */
+  #fallBehind(reader: Reader, at: Position): void {
+    this.#live.delete(reader);
+    reader.position = at;
+    this.#stream.counts.slowReader();
+    this.#goBehind(reader);
+  }
+
+  #goBehind(reader: Reader): void {
+    reader.state = "behind";
+    this.#catchUp(reader).catch((error: unknown) => this.#stream.failed(error));
+  }
+
+  /** Writes entries to one reader that is not live, as far as the feed itself has come. False where it owes too much. */
+  #write(reader: Reader, entries: readonly Entry[]): boolean {
+    const { position, counts } = this.#stream;
+    for (const entry of entries) {
+      if (position !== undefined && entry.seq > position.seq) return true;
+      reader.position = positionOf(entry);
+      counts.delivered(1);
+      if (!reader.outlet.write(Frame.ofEvent("message", entry.body))) return false;
+    }
+    return true;
+  }
+
+  /** Reads page after page for one reader until it has come as far as the feed. */
+  async #catchUp(reader: Reader): Promise<void> {
+    const { tail } = this.#stream;
+    tail.keep();
+    try {
+      while (reader.state === "behind") {
+        await reader.outlet.drained();
+        if (reader.state !== "behind") return;
+        const page = await this.#stream.read(reader.position.seq);
+        if (reader.state !== "behind" || page === undefined) return;
+        this.#goOn(reader, page);
+      }
+    } finally {
+      tail.release();
+    }
+  }
+
+  #goOn(reader: Reader, page: Page): void {
+    const at = this.#stream.position;
+    const on = continueFrom(reader.position, page.entries, this.#stream.tail.entries);
+    if (page.head.epoch !== reader.position.epoch || on.end === "broken" || at === undefined) {
+      // What this reader was given is not what the log goes on from; whether the feed's is, it finds itself.
+      this.#resync(reader, "epoch");
+      this.#stream.suspect();
+    } else if (on.entries.length === 0 && reader.position.seq < at.seq) {
+      if (page.head.seq >= at.seq) {
+        this.#resync(reader, "behind");
+      } else {
+        this.#wait(reader);
+        this.#stream.suspect();
+      }
+    } else if (this.#write(reader, on.entries) && reader.position.seq >= at.seq) {
+      this.settle(reader);
+    }
+  }
+
+  #resync(reader: Reader, reason: ResyncReason): void {
+    if (reader.state === "ended") return;
+    this.#end(reader);
+    this.#stream.counts.resync(reason);
+    const spread = RESYNC_SPREAD.least + RESYNC_SPREAD.perReader * this.#all.size;
+    const withinMs = Math.min(spread, RESYNC_SPREAD.most);
+    const event: ServerEvents["resync"] = { room: this.#stream.room, reason, withinMs };
+    reader.outlet.write(Frame.ofEvent("resync", JSON.stringify(event)));
+  }
+
+  #end(reader: Reader): void {
+    reader.state = "ended";
+    this.#live.delete(reader);
+    this.#ahead.delete(reader);
+  }
+}
+
+/** Whether a reader can be where the stream comes by, or is: not if it was given something else, or is behind. */
+function canReach({ position }: Reader, at: Position): boolean {
+  return position.epoch === at.epoch && (position.seq > at.seq || samePosition(position, at));
+}
