@@ -7,6 +7,7 @@ import { join } from "node:path";
 
 const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
+const REPLACE_ATTEMPTS = 5;
 const stamp = join(dist, ".sources");
 
 function sources() {
@@ -29,14 +30,40 @@ function isFresh(now) {
   return existsSync(stamp) && readFileSync(stamp, "utf8") === now;
 }
 
+function isAlive(pid) {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return error.code === "EPERM";
+  }
+}
+
+/** Removes what builds left that were killed half-way. */
+function removeLeftovers() {
+  for (const name of readdirSync(root)) {
+    const pid = /^\.dist-(\d+)/.exec(name)?.[1];
+    if (pid !== undefined && !isAlive(Number(pid))) rmSync(join(root, name), { recursive: true, force: true });
+  }
+}
+
+/** Two builds at the same time may both be at this: whoever finds the other's dist/ in the way moves it as well. */
 function replaceDist(made) {
   const old = `${made}-old`;
-  if (existsSync(dist)) renameSync(dist, old);
-  renameSync(made, dist);
+  for (let attempt = 1; ; attempt++) {
+    rmSync(old, { recursive: true, force: true });
+    try {
+      if (existsSync(dist)) renameSync(dist, old);
+      renameSync(made, dist);
+      break;
+    } catch (error) {
+      if (attempt === REPLACE_ATTEMPTS || !["ENOENT", "ENOTEMPTY", "EEXIST"].includes(error.code)) throw error;
+    }
+  }
   rmSync(old, { recursive: true, force: true });
 }
 
 function build(now) {
+  removeLeftovers();
   // As deep as dist/ is, so that the source maps point to src/ from there too.
   const made = join(root, `.dist-${process.pid}`);
   rmSync(made, { recursive: true, force: true });

@@ -121,6 +121,10 @@ export class LocalCluster {
     throw failed.reason;
   }
 
+  get names(): readonly string[] {
+    return this.#slots.map(({ name }) => name);
+  }
+
   /** Ends a node by SIGKILL; false where none of that name runs. */
   kill(name: string): boolean {
     return this.#slots.find((slot) => slot.name === name)?.kill() ?? false;

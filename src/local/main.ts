@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { type Balancer, startBalancer } from "./balancer.ts";
 import { LocalCluster } from "./cluster.ts";
-import { localControl } from "./control.ts";
+import { type LocalNodes, localControl } from "./control.ts";
 import { findRedis } from "./redis.ts";
 
 const DEFAULT_PORT = 3000;
@@ -46,9 +46,9 @@ function nodeEnv(redisUrl: string): Record<string, string> {
   return env;
 }
 
-async function openBalancer(port: number, kill: (name: string) => boolean): Promise<Balancer> {
+async function openBalancer(port: number, nodes: LocalNodes): Promise<Balancer> {
   try {
-    return await startBalancer({ port, intercept: localControl(kill) });
+    return await startBalancer({ port, intercept: localControl(nodes) });
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (code === "EADDRINUSE") {
@@ -90,9 +90,12 @@ class Started {
 }
 
 async function start(started: Started): Promise<void> {
-  let kill = (_name: string) => false;
+  let cluster: LocalCluster | undefined;
   // First of all, so that a busy port is known before anything is built or started.
-  const balancer = await openBalancer(numberOf("PORT", DEFAULT_PORT, 0, 65_535), (name) => kill(name));
+  const balancer = await openBalancer(numberOf("PORT", DEFAULT_PORT, 0, 65_535), {
+    names: () => cluster?.names ?? [],
+    kill: (name) => cluster?.kill(name) ?? false,
+  });
   started.add(() => balancer.close());
   const wanted = numberOf("NODES", DEFAULT_NODES, 1, MOST_NODES);
   buildIfStale();
@@ -104,12 +107,12 @@ async function start(started: Started): Promise<void> {
   }
   const env = nodeEnv(redis?.url ?? "memory:");
   const count = redis === undefined ? 1 : wanted;
-  const cluster = new LocalCluster({ count, env, balancer, say });
-  kill = (name) => cluster.kill(name);
-  started.add(() => cluster.stop());
+  const nodes = new LocalCluster({ count, env, balancer, say });
+  cluster = nodes;
+  started.add(() => nodes.stop());
   // Connections before nodes, so that these have nothing to hand over.
   started.add(() => balancer.close());
-  await cluster.start();
+  await nodes.start();
 
   say("");
   say(`Roomcast   ${balancer.url}`);

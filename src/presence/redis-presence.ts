@@ -2,7 +2,6 @@ import type { Redis } from "ioredis";
 import { RoomcastError } from "../errors.ts";
 import { Epochs } from "../log/epochs.ts";
 import { SPARE_LIFE_MS } from "../log/limits.ts";
-import type { Incarnation } from "../nodes/incarnation.ts";
 import { storeFailure } from "../redis/failure.ts";
 import type { Keys } from "../redis/keys.ts";
 import { readList, readText, readWords } from "../redis/reply.ts";
@@ -32,7 +31,7 @@ export interface RedisPresenceOptions {
   readonly reads: Redis;
   readonly keys: Keys;
   /** This life of this node; it may change. */
-  readonly incarnation: Pick<Incarnation, "current">;
+  readonly incarnation: { readonly current: string };
   /** As for the log, whose rooms these are, in milliseconds. */
   readonly dedupeMs: number;
 }
@@ -43,7 +42,7 @@ export class RedisPresence implements Presence, RoomIndex {
   readonly #commands: ScriptRunner;
   readonly #reads: ScriptRunner;
   readonly #keys: Keys;
-  readonly #incarnation: Pick<Incarnation, "current">;
+  readonly #incarnation: { readonly current: string };
   readonly #dedupeMs: number;
   readonly #epochs = new Epochs();
 

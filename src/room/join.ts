@@ -9,6 +9,7 @@ import { BOUNDS, type Replies, type Request } from "../protocol.ts";
 import type { Call } from "./call.ts";
 import type { Connection, Membership } from "./connection.ts";
 import { authorize, encodeJson, messagesOf, type RoomContext, takeRate } from "./context.ts";
+import { beginLeaving } from "./leave.ts";
 
 const PAGE: PageSize = { maxMessages: BOUNDS.pageMessages, maxBytes: BOUNDS.pageBytes };
 
@@ -26,12 +27,7 @@ export async function joinRoom(
   call: Call<Replies["joinRoom"]>,
 ): Promise<void> {
   const { room } = request;
-  const policy = authorize(context, connection, room, "join");
-  takeRate(connection, "join");
-  const mayRead = may(connection.identity.permissions, policy, room, "history");
-  if (request.history !== undefined && request.history > 0) authorize(context, connection, room, "history");
-  const state = request.state === undefined ? undefined : encodeJson("state", request.state, context.limits.stateBytes);
-
+  const { policy, mayRead, state } = admit(context, connection, request);
   const joining = begin(context, connection, room, call);
   let feed: Feed | undefined;
   try {
@@ -53,6 +49,35 @@ export async function joinRoom(
   } finally {
     feed?.expectNoMore();
   }
+}
+
+/** What the join may do and brings along. Whom it refuses is out of the room, also by an earlier join. */
+function admit(
+  context: RoomContext,
+  connection: Connection,
+  { room, history = 0, state }: Request<"joinRoom">,
+): { policy: RoomPolicy; mayRead: boolean; state: string | undefined } {
+  try {
+    const policy = authorize(context, connection, room, "join");
+    takeRate(connection, "join");
+    if (history > 0) authorize(context, connection, room, "history");
+    return {
+      policy,
+      mayRead: may(connection.identity.permissions, policy, room, "history"),
+      state: state === undefined ? undefined : encodeJson("state", state, context.limits.stateBytes),
+    };
+  } catch (error) {
+    leaveBehind(context, connection, room);
+    throw error;
+  }
+}
+
+/** A join was refused before it began: whatever the connection had in the room, it is out. */
+export function leaveBehind(context: RoomContext, connection: Connection, room: string): void {
+  const membership = connection.memberships.get(room);
+  if (membership === undefined || membership.kind === "leaving") return;
+  // What the room still owes Redis goes on by itself.
+  beginLeaving(context, connection, room, membership).catch(() => undefined);
 }
 
 /** Takes the place of whatever this connection had in the room: an older join is answered `superseded`. */

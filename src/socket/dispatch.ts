@@ -20,6 +20,8 @@ export interface DispatchOptions {
   /** Most requests of one connection under way. */
   readonly maxPending: number;
   refused(name: RequestName, error: RoomcastError): void;
+  /** A request was refused before its verb saw it; the payload is as it came. */
+  unserved(name: RequestName, payload: unknown): void;
   /** A handler threw something that is no answer: a bug, or a part that broke. */
   failed(name: RequestName, connection: Connection, error: unknown): void;
 }
@@ -52,6 +54,7 @@ async function serve<Name extends RequestName>(
 ): Promise<void> {
   const call = new Call<Replies[Name]>((reply) => ack({ ok: true, ...reply }));
   let id = idOf(name, payload);
+  let served = false;
   connection.pending += 1;
   const deadline = setTimeout(() => call.end(new RoomcastError("unavailable")), options.timeoutMs);
   try {
@@ -63,11 +66,13 @@ async function serve<Name extends RequestName>(
     }
     const request = parse(name, payload);
     id = idOf(name, request);
+    served = true;
     await verb(connection, request, call);
   } catch (error) {
     const refusal = error instanceof RoomcastError ? error : new RoomcastError("internal", undefined, { cause: error });
     if (refusal === error) options.refused(name, refusal);
     else options.failed(name, connection, error);
+    if (!served) options.unserved(name, payload);
     ack({ ok: false, ...id, error: refusal.toWire() });
   } finally {
     clearTimeout(deadline);

@@ -7,7 +7,7 @@ import type { RequestName, ServerEvents, WelcomeLimits } from "../protocol.ts";
 import { Connection } from "../room/connection.ts";
 import type { RoomContext } from "../room/context.ts";
 import { getHistory } from "../room/history.ts";
-import { joinRoom } from "../room/join.ts";
+import { joinRoom, leaveBehind } from "../room/join.ts";
 import { leaveAll, leaveRoom } from "../room/leave.ts";
 import { getMembers, setState } from "../room/members.ts";
 import { type RateLimits, Rates } from "../room/rates.ts";
@@ -132,6 +132,10 @@ export class SocketServer {
       timeoutMs: this.#options.requestTimeoutMs,
       maxPending: this.#options.maxPending,
       refused: (name, error) => this.#events.refused(name, error),
+      unserved: (name, payload) => {
+        const room = name === "joinRoom" ? roomOf(payload) : undefined;
+        if (room !== undefined) leaveBehind(this.#context, connection, room);
+      },
       failed: (name, { id }, error) => this.#events.failed(name, id, error),
     });
     const welcome: ServerEvents["welcome"] = {
@@ -170,6 +174,11 @@ export class SocketServer {
     leaveAll(this.#context, connection, reason === LEFT_BY_ITSELF ? 0 : this.#context.limits.graceMs);
     this.#events.disconnected(connection, reason);
   }
+}
+
+function roomOf(payload: unknown): string | undefined {
+  const isObject = typeof payload === "object" && payload !== null;
+  return isObject && "room" in payload && typeof payload.room === "string" ? payload.room : undefined;
 }
 
 function originsOf(origins: readonly string[] | "*"): string | string[] {

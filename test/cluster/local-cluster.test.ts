@@ -87,6 +87,9 @@ describeWithRedis("npm start", () => {
     const kill = async (name: string, headers: Record<string, string>) =>
       (await fetch(`${cluster.url}/local/nodes/${name}/kill`, { method: "POST", headers })).status;
     const ours = { "x-roomcast-local": "1" };
+    const list = await fetch(`${cluster.url}/local/nodes`, { headers: ours });
+    expect(await list.json()).toEqual({ nodes: ["node-1", "node-2", "node-3"] });
+    expect((await fetch(`${cluster.url}/local/nodes`)).status).toBe(403);
     expect(await kill("node-2", {})).toBe(403);
     expect(await kill("node-2", { ...ours, origin: "http://example.com" })).toBe(403);
     expect(await kill("node-2", { ...ours, "x-forwarded-for": "192.0.2.1" })).toBe(403);

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { beforeAll, expect, it } from "vitest";
 import { TRANSPORTS } from "../support/client.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
@@ -37,7 +38,7 @@ describeWithRedis("joining and leaving", () => {
       return request();
     } finally {
       // Well under the deadline of a request, and long enough for the node to have read them all.
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await delay(200);
       await server.resume();
     }
   }
@@ -245,6 +246,20 @@ describeWithRedis("joining and leaving", () => {
     const seats = await redis.hkeys(`{${cluster.prefix}#/#chat:2#}:presence`);
     expect(seats).toEqual([]);
     expect((await keysWith(redis, "#chat:4#")).length).toBeGreaterThan(0);
+  });
+
+  it("[G9] requests that wait for their answers are bounded, and those within the bound are answered", async () => {
+    const member = await connect(0, "ada");
+    const answers = await whilePending(() =>
+      Array.from({ length: 70 }, () => member.ask("getHistory", { room: "chat:pending" })),
+    );
+    const errors = (await Promise.all(answers)).map((answer) => (answer.ok ? undefined : answer.error));
+    expect(errors.slice(0, 64)).toEqual(Array.from({ length: 64 }, () => undefined));
+    for (const error of errors.slice(64)) {
+      expect(error).toMatchObject({ code: "rate_limited", retryable: true });
+      expect(error?.message).toContain("64 requests are under way");
+    }
+    await member.ok("getHistory", { room: "chat:pending" });
   });
 
   it("not_in_room after leaving, and the room goes on without", async () => {

@@ -14,6 +14,7 @@ interface TinyNode extends Upstream {
   /** Headers of the plain requests it received outside Socket.IO. */
   readonly seen: IncomingHttpHeaders[];
   clients(): number;
+  connections(): number;
   die(): Promise<void>;
 }
 
@@ -44,8 +45,9 @@ async function tinyNode(name: string): Promise<TinyNode> {
     await sio.close();
   };
   onTestFinished(die);
+  const connections = () => sockets.size;
   const { port } = server.address() as AddressInfo;
-  return { name, port, ready: true, seen, clients: () => sio.engine.clientsCount, die };
+  return { name, port, ready: true, seen, clients: () => sio.engine.clientsCount, connections, die };
 }
 
 async function balanced(count: number): Promise<{ balancer: Balancer; nodes: TinyNode[] }> {
@@ -167,6 +169,15 @@ describe("the local balancer", () => {
     expect(await upgrade(`${balancer.url}${path}=websocket&sid=${sid}`)).toEqual(unknown);
   });
 
+  it("knows no session of a node that was taken out", async () => {
+    const { balancer, nodes } = await balanced(1);
+    const socket = client(balancer, ["polling"]);
+    await connected(socket);
+    const url = `${balancer.url}/socket.io/?EIO=4&transport=polling&sid=${socket.io.engine.id}`;
+    for (const node of nodes) balancer.remove(node);
+    expect(await get(url)).toEqual({ status: 400, text: '{"code":1,"message":"Session ID unknown"}' });
+  });
+
   it("tries another node where one does not take the connection, with the body whole", async () => {
     const { balancer, nodes } = await balanced(1);
     balancer.add({ name: "gone", port: await freePort(), ready: true });
@@ -214,6 +225,15 @@ describe("the local balancer", () => {
         .end();
     });
     expect(answer).toBe(200);
+  });
+
+  it("ends the nodes' side of every connection when it closes", async () => {
+    const { balancer, nodes } = await balanced(1);
+    await Promise.all(Object.values(TRANSPORTS).map((transports) => connected(client(balancer, transports))));
+    expect(nodes[0]?.clients()).toBe(3);
+    await balancer.close();
+    const open = () => nodes[0]?.connections();
+    await eventually(() => expect(open()).toBe(0));
   });
 
   it("says that its port is busy by rejecting with EADDRINUSE", async () => {

@@ -32,7 +32,16 @@ const hostileText = fc
   )
   .map((parts) => parts.join(""));
 
-const hostileJson = fc.oneof(fc.jsonValue(), hostileText, fc.dictionary(hostileText, hostileText));
+/** Data whose JSON text holds, unescaped, what stands before the body. */
+const LOOKALIKE = {
+  a: { b: { rooms: ["x"], except: [], flags: {} }, packet: { type: 2, nsp: "/", data: ["message", { c: [[[]]] }] } },
+};
+const hostileJson = fc.oneof(
+  fc.constant(LOOKALIKE),
+  fc.jsonValue(),
+  hostileText,
+  fc.dictionary(hostileText, hostileText),
+);
 const number = fc.nat({ max: 999_999_999_999_999 });
 
 describe("the envelope of an entry", () => {
@@ -108,6 +117,7 @@ describe("the envelope of an entry", () => {
       "a stock broadcast",
       '{"uid":"abc","nsp":"/","type":3,"data":{"opts":{"rooms":["r"]},"packet":{"type":2,"data":["message",{}]}}}',
     ],
+    ["an end that is not the format's", `${good({}).slice(0, -4)}]}}]`],
     ["another uid", good({}).replace("roomcast", "roomcost")],
   ])("%s is for the stock adapter", (_what, text) => {
     expect(decode(Buffer.from(text)).kind).toBe("stock");

@@ -1,0 +1,24 @@
+import { Redis } from "ioredis";
+import { expect, it } from "vitest";
+import { redisUrl } from "../support/redis.ts";
+import { startRedis } from "../support/private-redis.ts";
+import { eventually } from "../support/eventually.ts";
+it("private redis", async () => {
+  const shared = new Redis(redisUrl()); console.error("T", redisUrl(), process.env.TEST_REDIS_KIND, (await shared.info("server")).match(/(redis|valkey)_version:.*/g)); await shared.quit();
+  const t0 = performance.now();
+  const r = await startRedis({ aof: true, settings: ["--maxmemory", "50mb"] });
+  console.error("T start", performance.now() - t0);
+  const c = new Redis(r.url, { retryStrategy: () => 50, maxRetriesPerRequest: null }); c.on("error", () => {});
+  await c.set("a", "1");
+  await r.kill(); console.error("T killed", performance.now() - t0);
+  await r.start(); console.error("T started", performance.now() - t0);
+  expect(await c.get("a")).toBe("1");
+  expect(((await c.config("GET", "maxmemory")) as any)).toBeTruthy();
+  await r.pause();
+  const p = c.get("a"); let done = false; void p.then(() => { done = true; });
+  await new Promise((s) => setTimeout(s, 300)); expect(done).toBe(false);
+  await r.resume(); expect(await p).toBe("1");
+  await r.pause();
+  c.disconnect();
+});
+it("empty", async () => { const r = await startRedis(); await r.kill(); await r.start(); await r.kill(); });
