@@ -169,10 +169,7 @@ export class Feed implements ChannelListener {
   /** Takes the answer of the log: repairs what was missed, or starts anew where the line of numbers broke. */
   compare(asked: Question, head: Head): void {
     if (this.#state === "closed" || this.#position === undefined) return;
-    if (head.version > this.#version) {
-      this.#version = head.version;
-      this.#news.missed(head.version, head.memberCount);
-    }
+    this.#comparePresence(head);
     const moved = this.#position.epoch !== asked.position.epoch;
     if (!moved && (head.epoch !== asked.position.epoch || asked.broken)) {
       this.#restart(head, "epoch");
@@ -180,6 +177,15 @@ export class Feed implements ChannelListener {
     }
     this.#readers.endUnreachable(this.#position);
     if (head.epoch === this.#position.epoch && head.seq > this.#position.seq) this.#repair();
+  }
+
+  /** Presence counts from the beginning where a room was lost: whoever stays must not wait for the old number. */
+  #comparePresence({ epoch, version, memberCount }: Head): void {
+    const isNewLine = epoch !== this.#position?.epoch && version < this.#version;
+    if (isNewLine) this.#readers.forgetVersions();
+    if (!isNewLine && version <= this.#version) return;
+    this.#version = version;
+    this.#news.missed(version, memberCount);
   }
 
   #hear(entry: Entry): void {

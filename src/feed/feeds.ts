@@ -30,6 +30,11 @@ export interface FeedsOptions {
   failed(room: string, error: unknown): void;
 }
 
+interface Suspect {
+  readonly feed: Feed;
+  readonly question: Question;
+}
+
 interface OpenFeed {
   readonly feed: Feed;
   /** Resolved once the subscription is confirmed. */
@@ -142,29 +147,40 @@ export class Feeds {
 
   async #check(): Promise<void> {
     try {
-      while (this.#suspects.size > 0 && !this.#closed) {
-        const asked = this.#takeSuspects();
-        try {
-          const heads = await this.#options.log.check(
-            asked.map(({ feed: { room, retention }, question: { position } }) => ({ room, position, retention })),
-          );
-          asked.forEach(({ feed, question }, index) => {
-            const head = heads[index];
-            if (head !== undefined) feed.compare(question, head);
-          });
-        } catch (error) {
-          for (const { feed } of asked) if (this.get(feed.room) === feed) this.#suspects.add(feed);
-          if (!(error instanceof RoomcastError)) this.#options.failed("", error);
-          await this.#surroundings.pause();
-        }
-      }
+      while (this.#suspects.size > 0 && !this.#closed) await this.#compare(this.#takeSuspects());
     } finally {
       this.#checking = false;
     }
   }
 
-  #takeSuspects(): { feed: Feed; question: Question }[] {
-    const asked: { feed: Feed; question: Question }[] = [];
+  async #compare(asked: readonly Suspect[]): Promise<void> {
+    try {
+      const heads = await this.#options.log.check(
+        asked.map(({ feed: { room, retention }, question: { position } }) => ({ room, position, retention })),
+      );
+      asked.forEach(({ feed, question }, index) => {
+        const head = heads[index];
+        if (head !== undefined) feed.compare(question, head);
+      });
+    } catch (error) {
+      await this.#compareLater(asked, error);
+    }
+  }
+
+  /** One room whose keys are not what they should be must not keep all others from being compared. */
+  async #compareLater(asked: readonly Suspect[], error: unknown): Promise<void> {
+    if (error instanceof RoomcastError) {
+      for (const { feed } of asked) if (this.get(feed.room) === feed) this.#suspects.add(feed);
+      await this.#surroundings.pause();
+    } else if (asked.length > 1) {
+      for (const one of asked) await this.#compare([one]);
+    } else {
+      for (const { feed } of asked) this.#options.failed(feed.room, error);
+    }
+  }
+
+  #takeSuspects(): Suspect[] {
+    const asked: Suspect[] = [];
     for (const feed of this.#suspects) {
       if (asked.length >= CHECKS_PER_TURN) break;
       this.#suspects.delete(feed);

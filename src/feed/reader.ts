@@ -27,7 +27,7 @@ export class Reader {
   /** The last message that this connection was given; kept up only while the reader is not live. */
   position: Position;
   /** The version of presence that the join's ack told: older changes are no news. */
-  readonly version: number;
+  version: number;
 
   constructor(outlet: Outlet, position: Position, version: number) {
     this.outlet = outlet;

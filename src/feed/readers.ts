@@ -132,6 +132,11 @@ export class Readers {
     }
   }
 
+  /** The room's presence begins to count anew. */
+  forgetVersions(): void {
+    for (const reader of this.#all.values()) reader.version = 0;
+  }
+
   #wait(reader: Reader): void {
     reader.state = "ahead";
     this.#ahead.add(reader);
