@@ -57,6 +57,8 @@ export interface Limits {
   readonly maxHeldBytes: number;
   /** What one connection may be owed before its readers leave the live stream. */
   readonly maxOutboundBytes: number;
+  /** What all connections of the node together may be owed. */
+  readonly maxOutboundBytesPerNode: number;
   readonly handshakeTimeoutMs: number;
   readonly requestTimeoutMs: number;
   readonly graceSeconds: number;
@@ -188,6 +190,7 @@ function limitSettings(values: Values): Limits {
     maxConnectionsPerUser: values.MAX_CONNECTIONS_PER_USER,
     maxHeldBytes: values.MAX_HELD_BYTES,
     maxOutboundBytes: values.MAX_OUTBOUND_BYTES,
+    maxOutboundBytesPerNode: values.MAX_OUTBOUND_BYTES_PER_NODE,
     handshakeTimeoutMs: values.HANDSHAKE_TIMEOUT_MS,
     requestTimeoutMs: values.REQUEST_TIMEOUT_MS,
     graceSeconds: values.GRACE_SECONDS,

@@ -150,7 +150,7 @@ class Node implements RoomcastNode {
   async stop(): Promise<void> {
     await this.drain();
     const cut = setTimeout(() => this.#public.closeAllConnections(), CLOSE_WITHIN_MS);
-    await this.io.close();
+    await this.#sockets.close();
     clearTimeout(cut);
     this.#seats.close();
     this.#feeds.close();
@@ -185,6 +185,7 @@ function socketOptions(config: Config): ConstructorParameters<typeof SocketServe
     requestTimeoutMs: limits.requestTimeoutMs,
     handshakeTimeoutMs: limits.handshakeTimeoutMs,
     outboundBytes: limits.maxOutboundBytes,
+    outboundBytesPerNode: limits.maxOutboundBytesPerNode,
     serveClient: config.demo.kind === "on",
   };
 }

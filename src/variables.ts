@@ -198,6 +198,12 @@ export const VARIABLES = {
     1024 * MIB,
     "bytes that one connection may be owed before its readers leave the live stream",
   ),
+  MAX_OUTBOUND_BYTES_PER_NODE: limit(
+    512 * MIB,
+    MIB,
+    64 * 1024 * MIB,
+    "bytes that all connections of a node together may be owed before those that owe the most are closed",
+  ),
   HANDSHAKE_TIMEOUT_MS: limit(10_000, 100, 120_000, "milliseconds in which a connection must authenticate"),
   REQUEST_TIMEOUT_MS: limit(1900, 100, 60_000, "milliseconds after which a request that needs Redis is `unavailable`"),
   GRACE_SECONDS: limit(10, 0, 3600, "for how many seconds a lost connection still counts as present"),

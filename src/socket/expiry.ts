@@ -33,6 +33,12 @@ export class Expiry {
   }
 
   #arm(): void {
+    const left = Math.max(0, this.#expiresAt - Date.now());
+    const next = left > WARNING_MS ? left - WARNING_MS : this.#warned ? left : 0;
+    this.#timer = setTimeout(() => this.#tick(), Math.min(next, LONGEST_STEP_MS)).unref();
+  }
+
+  #tick(): void {
     const left = this.#expiresAt - Date.now();
     if (left <= 0) {
       this.#events.expired();
@@ -42,7 +48,6 @@ export class Expiry {
       this.#warned = true;
       this.#events.expiring(this.#expiresAt);
     }
-    const next = left > WARNING_MS ? left - WARNING_MS : left;
-    this.#timer = setTimeout(() => this.#arm(), Math.min(next, LONGEST_STEP_MS)).unref();
+    this.#arm();
   }
 }

@@ -9,6 +9,23 @@ const LOOK_AGAIN_MS = 50;
 /** A connection that owes this many times its bound is closed. */
 const CLOSE_AT = 2;
 
+/** What we use of the websocket under Engine.IO's transport. */
+interface Websocket {
+  pause(): void;
+  resume(): void;
+  terminate(): void;
+}
+
+/** Engine.IO does not give it out by its types; polling has none. */
+function websocketOf(transport: object): Websocket | undefined {
+  const socket: unknown = Reflect.get(transport, "socket");
+  return isWebsocket(socket) ? socket : undefined;
+}
+
+function isWebsocket(value: unknown): value is Websocket {
+  return typeof value === "object" && value !== null && "pause" in value && "resume" in value && "terminate" in value;
+}
+
 /** Engine.IO's packet as its `packetCreate` event gives it. */
 interface EnginePacket {
   readonly data?: string | ArrayBufferView;
@@ -26,6 +43,7 @@ export class SocketOutlet implements Port {
   #waiting = 0;
   /** Handed to the transport, which has not drained since. */
   #handed = 0;
+  #paused = false;
 
   /** `maxBytes`: what the connection may owe before its readers leave the live stream. */
   constructor(socket: Socket, maxBytes: number) {
@@ -43,11 +61,11 @@ export class SocketOutlet implements Port {
     // Engine.IO's transports take `wsPreEncodedFrame` as it is; polling, and a packet that waits for an upgrade, use the text.
     const options = { compress: false, wsPreEncodedFrame: [frame.websocket] };
     this.#socket.conn.write(frame.text, options);
-    return this.#owed() <= this.#maxBytes;
+    return this.owed <= this.#maxBytes;
   }
 
   async drained(): Promise<void> {
-    while (this.#owed() > this.#maxBytes / 2 && this.#socket.connected) {
+    while (this.owed > this.#maxBytes / 2 && this.#socket.conn.readyState === "open") {
       await delay(LOOK_AGAIN_MS, undefined, { ref: false });
     }
   }
@@ -65,13 +83,37 @@ export class SocketOutlet implements Port {
     this.#socket.to(event.room).emit("signal", event);
   }
 
-  #owed(): number {
+  /** Bytes that this connection was sent and the operating system has not taken. */
+  get owed(): number {
     const { conn } = this.#socket;
     return conn.transport.writable && this.#waiting === 0 ? 0 : this.#waiting + this.#handed;
   }
 
+  /** Ends the connection; its client comes back by itself. */
+  close(): void {
+    const { conn } = this.#socket;
+    conn.close(true);
+    // A close frame would wait behind all that is owed, and keep it in memory.
+    websocketOf(conn.transport)?.terminate();
+  }
+
   #count({ data }: EnginePacket): void {
     this.#waiting += data === undefined ? 0 : typeof data === "string" ? data.length : data.byteLength;
-    if (this.#owed() > CLOSE_AT * this.#maxBytes) this.#socket.conn.close();
+    const { owed } = this;
+    if (owed > CLOSE_AT * this.#maxBytes) this.close();
+    else if (owed > this.#maxBytes && !this.#paused) this.#pauseRequests();
+  }
+
+  /** Whoever does not read what it asked for cannot ask for more. */
+  #pauseRequests(): void {
+    const websocket = websocketOf(this.#socket.conn.transport);
+    if (websocket === undefined) return;
+    this.#paused = true;
+    websocket.pause();
+    const resume = () => {
+      this.#paused = false;
+      websocket.resume();
+    };
+    this.drained().then(resume, resume);
   }
 }

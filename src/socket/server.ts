@@ -17,6 +17,7 @@ import { sendSignal } from "../room/signal.ts";
 import { dispatch, type Verbs } from "./dispatch.ts";
 import { Expiry } from "./expiry.ts";
 import { Handshakes } from "./handshake.ts";
+import { type Debtor, OutboundBudget } from "./outbound-budget.ts";
 import { SocketOutlet } from "./outlet.ts";
 
 /** A frame larger than this ends its connection, in bytes. */
@@ -38,6 +39,8 @@ export interface SocketServerOptions {
   readonly handshakeTimeoutMs: number;
   /** Most bytes that one connection may owe before its readers leave the live stream. */
   readonly outboundBytes: number;
+  /** Most bytes that all connections together may owe. */
+  readonly outboundBytesPerNode: number;
   /** Whether `/socket.io/` also serves the client's files. */
   readonly serveClient: boolean;
 }
@@ -63,7 +66,8 @@ export class SocketServer {
   readonly #events: SocketServerEvents;
   readonly #handshakes: Handshakes;
   readonly #users = new Map<string, number>();
-  readonly #connections = new Map<Socket, Movable>();
+  readonly #connections = new Map<Socket, Movable & Debtor>();
+  readonly #budget: OutboundBudget;
 
   constructor(
     http: HttpServer,
@@ -85,6 +89,7 @@ export class SocketServer {
       maxHttpBufferSize: MAX_FRAME_BYTES,
       connectTimeout: options.handshakeTimeoutMs,
     });
+    this.#budget = new OutboundBudget(options.outboundBytesPerNode, () => this.#connections.values());
     this.io.use(this.#handshakes.middleware((identity) => this.#admit(identity)));
     this.io.on("connection", (socket) => this.#connected(socket));
   }
@@ -103,6 +108,14 @@ export class SocketServer {
     return drain({ connections: () => this.#connections.values(), drainMs });
   }
 
+  /** Ends what is left and the listening. */
+  async close(): Promise<void> {
+    // Only the transports of this node: disconnecting by Socket.IO would reach the whole cluster, and stay final.
+    for (const connection of this.#connections.values()) connection.move();
+    await this.io.close();
+    this.#budget.stop();
+  }
+
   #admit({ user }: Identity): void {
     const { maxConnections, maxConnectionsPerUser } = this.#options;
     if (this.#connections.size >= maxConnections) {
@@ -116,8 +129,9 @@ export class SocketServer {
   #connected(socket: Socket): void {
     const { nodeName, rates, welcomeLimits, outboundBytes } = this.#options;
     const identity = this.#handshakes.identityOf(socket);
-    const connection = new Connection(socket.id, identity, new SocketOutlet(socket, outboundBytes), new Rates(rates));
-    this.#connections.set(socket, movable(socket, connection));
+    const outlet = new SocketOutlet(socket, outboundBytes);
+    const connection = new Connection(socket.id, identity, outlet, new Rates(rates));
+    this.#connections.set(socket, held(socket, connection, outlet));
     this.#users.set(identity.user, (this.#users.get(identity.user) ?? 0) + 1);
     const expiry = new Expiry(identity.expiresAt, {
       expiring: (expiresAt) => socket.emit("tokenExpiring", { expiresAt } satisfies ServerEvents["tokenExpiring"]),
@@ -185,11 +199,15 @@ function originsOf(origins: readonly string[] | "*"): string | string[] {
   return origins === "*" ? "*" : [...origins];
 }
 
-function movable(socket: Socket, connection: Connection): Movable {
+function held(socket: Socket, connection: Connection, outlet: SocketOutlet): Movable & Debtor {
   return {
     get pending() {
       return connection.pending;
     },
+    get owed() {
+      return outlet.owed;
+    },
+    close: () => outlet.close(),
     warn: (reconnectWithinMs) => socket.emit("draining", { reconnectWithinMs } satisfies ServerEvents["draining"]),
     move: () => socket.conn.close(),
   };
