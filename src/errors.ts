@@ -44,6 +44,19 @@ export const ERRORS = {
 
 export type ErrorCode = keyof typeof ERRORS;
 
+/** The table of README.md, in Markdown. */
+export function errorsTable(): string {
+  const rows = Object.entries(ERRORS).map(
+    ([code, { message, status, retryable }]) =>
+      `| \`${code}\` | ${status} | ${retryable ? "yes" : "no"} | ${message} |`,
+  );
+  return [
+    "| code | HTTP | retry | what it says, where nothing is more precise |",
+    "| --- | --- | --- | --- |",
+    ...rows,
+  ].join("\n");
+}
+
 /** The only error that reaches a client with its own words; everything else becomes `internal`. */
 export class RoomcastError extends Error {
   override readonly name = "RoomcastError";

@@ -24,7 +24,7 @@ function project(nodeVersion: string) {
     writeFileSync("node_modules/.bin/node", ${JSON.stringify(nodeVersion)}, { mode: 0o755 });
   `;
   writeFileSync(join(root, "npm-cli.cjs"), npm);
-  const env = { ...process.env, npm_execpath: join(root, "npm-cli.cjs"), npm_lifecycle_event: "pretest" };
+  const env = { ...process.env, npm_execpath: join(root, "npm-cli.cjs"), npm_lifecycle_event: "test" };
   const args = [join(root, "scripts/setup.mjs")];
   return {
     root,
