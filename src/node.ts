@@ -1,5 +1,5 @@
 import { createServer, type Server as HttpServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { Server } from "socket.io";
 import { ApiKeys } from "./auth/api-keys.ts";
 import { TokenVerifier } from "./auth/tokens.ts";
@@ -19,7 +19,7 @@ import { Metrics } from "./telemetry/metrics.ts";
 /** Redis may be away for this long before the balancer is told, so that a blip does not empty it. In milliseconds. */
 const UNREADY_AFTER_MS = 3_000;
 
-/** How long a stop waits for HTTP connections to end by themselves, in milliseconds. */
+/** How long a stop waits for connections to end by themselves, in milliseconds. */
 const CLOSE_WITHIN_MS = 2_000;
 
 /** Where a node listens. */
@@ -55,6 +55,8 @@ class Node implements RoomcastNode {
   readonly #admin: HttpServer;
   #phase: "starting" | "running" | "draining" = "starting";
   #drained: Promise<void> | undefined;
+  /** The public port's connections; an HTTP server forgets those that became websockets. */
+  readonly #tcp = new Set<Socket>();
 
   constructor(config: Config, log: Logger) {
     this.#config = config;
@@ -91,6 +93,10 @@ class Node implements RoomcastNode {
     };
     const { demo, tokens } = config;
     this.#public = createServer(publicApp({ demo, tokens, files: DEMO_FILES, log }));
+    this.#public.on("connection", (tcp) => {
+      this.#tcp.add(tcp);
+      tcp.once("close", () => this.#tcp.delete(tcp));
+    });
     this.#admin = createServer(
       adminApp({
         apiKeys: new ApiKeys(config.api.kind === "off" ? [] : config.api.keys),
@@ -149,7 +155,10 @@ class Node implements RoomcastNode {
 
   async stop(): Promise<void> {
     await this.drain();
-    const cut = setTimeout(() => this.#public.closeAllConnections(), CLOSE_WITHIN_MS);
+    // Websockets, too: a peer that vanished never answers the closing handshake.
+    const cut = setTimeout(() => {
+      for (const tcp of this.#tcp) tcp.destroy();
+    }, CLOSE_WITHIN_MS);
     await this.#sockets.close();
     clearTimeout(cut);
     this.#seats.close();

@@ -1,0 +1,56 @@
+import { spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { join } from "node:path";
+import { describe } from "vitest";
+import { freePort } from "../../src/local/ports.ts";
+import { engineAnswers } from "../../src/local/redis-container.ts";
+import { stopsWithTest } from "./teardown.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const hasEngine = await engineAnswers();
+
+/** `describe` for tests that need a Docker engine: skipped, with the reason in the title, where none answers. */
+export function describeWithDocker(title: string, tests: () => void): void {
+  if (hasEngine) describe(title, tests);
+  else describe.skip(`${title} (skipped: no Docker engine answers)`, tests);
+}
+
+/** Runs a command to its end; rejects with what it said where that is not 0. */
+export function command(name: string, args: readonly string[], env: Record<string, string> = {}): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(name, args, { cwd: ROOT, env: { ...process.env, ...env } });
+    let said = "";
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (said += text));
+    child.on("error", reject);
+    child.on("close", (code) => {
+      if (code === 0) resolve(said);
+      else reject(new Error(`${name} ${args.join(" ")} ended with ${code}:\n${said.slice(-4_000)}`));
+    });
+  });
+}
+
+/** The whole of docker-compose.yml under a name and ports of its own. */
+export interface Compose {
+  /** The balancer's address. */
+  readonly url: string;
+  /** `docker compose …` in this project. */
+  run(...args: string[]): Promise<string>;
+}
+
+/** Builds and starts everything, and waits until it is healthy. Taken down, volumes too, with the test that called it. */
+export async function composeUp(nodes: number, env: Record<string, string> = {}): Promise<Compose> {
+  const port = await freePort();
+  const own = {
+    COMPOSE_PROJECT_NAME: `rc${randomUUID().slice(0, 8)}`,
+    PORT: String(port),
+    STATS_PORT: String(await freePort()),
+    PROMETHEUS_PORT: String(await freePort()),
+    ...env,
+  };
+  const run = (...args: string[]) => command("docker", ["compose", ...args], own);
+  stopsWithTest(async () => {
+    await run("down", "--volumes", "--timeout", "5");
+  });
+  await run("up", "--build", "--wait", "--detach", "--scale", `node=${nodes}`);
+  return { url: `http://127.0.0.1:${port}`, run };
+}
