@@ -1,5 +1,7 @@
-// Runs before npm start and npm test, on whatever Node the machine has (14 or newer), so: no dependencies, no new syntax.
-// It installs what package-lock.json names unless that is what is installed, and sees that npm's scripts get Node 24.
+// The first step of npm start and npm test, on whatever Node the machine has (14.13 or newer), so: no dependencies, no new
+// syntax. Not a `prestart`: npm leaves those out where ignore-scripts is set. The shell then has to look for node anew
+// (hash -r), as this may have brought another one.
+// It installs what package-lock.json names unless that is what is installed, and sees that the scripts get Node 24.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, realpathSync, unlinkSync, writeFileSync } from "node:fs";
@@ -158,6 +160,6 @@ const self = fileURLToPath(import.meta.url);
 if (process.argv[1] && realpathSync(process.argv[1]) === realpathSync(self)) {
   const done = setUp(dirname(dirname(self)));
   // Whoever reads the last line of npm test finds it there, whatever happened.
-  if (!done && /^pretest/.test(process.env.npm_lifecycle_event || "")) console.log("0 passed, 1 failed, 0 skipped");
+  if (!done && /^test/.test(process.env.npm_lifecycle_event || "")) console.log("0 passed, 1 failed, 0 skipped");
   process.exitCode = done ? 0 : 1;
 }

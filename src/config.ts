@@ -64,6 +64,8 @@ export interface Limits {
   readonly graceSeconds: number;
   readonly leaseSeconds: number;
   readonly feedLingerMs: number;
+  /** Rooms with series of their own in `/metrics`. */
+  readonly metricsTopRooms: number;
 }
 
 /** The environment does not make a configuration. Its message has one line for each wrong variable. */
@@ -196,6 +198,7 @@ function limitSettings(values: Values): Limits {
     graceSeconds: values.GRACE_SECONDS,
     leaseSeconds: values.LEASE_SECONDS,
     feedLingerMs: values.FEED_LINGER_MS,
+    metricsTopRooms: values.METRICS_TOP_ROOMS,
   };
 }
 

@@ -62,10 +62,12 @@ class Node implements RoomcastNode {
     this.#config = config;
     this.#log = log;
     const failed = (where: string) => (error: unknown) => log.error({ err: error }, where);
-    const metrics = new Metrics(config.nodeName, {
+    const gauges = {
       connections: () => this.#sockets.connections,
       feeds: () => this.#feeds.size,
-    });
+      rooms: () => this.#feeds.all(),
+    };
+    const metrics = new Metrics(config.nodeName, gauges, config.limits.metricsTopRooms);
     this.#store = config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis.url, log);
     this.#feeds = new Feeds({
       channels: this.#store.channels,
@@ -74,6 +76,7 @@ class Node implements RoomcastNode {
       counts: metrics,
       policyOf: (room) => config.roomTypes.of(room),
       failed: (room, error) => log.error({ room, err: error }, "a feed failed"),
+      closed: (feed) => metrics.roomClosed(feed),
     });
     this.#seats = new Seats(this.#store.presence, this.#store.index, failed("leaving a room failed"));
     const context: RoomContext = {

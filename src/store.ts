@@ -83,7 +83,11 @@ export function redisStore(config: Config, url: string, log: Logger): Store {
   const subscriber = connect("subscriber");
   const keys = new Keys(config.redisPrefix);
   const dedupeMs = config.dedupeSeconds * 1_000;
-  const channels = new RedisChannels(subscriber, keys, (error) => log.error({ err: error }, "a subscription failed"));
+  // A server that is too old knows no such subscriptions; the start ends with one sentence, and that is not it.
+  let verified = false;
+  const channels = new RedisChannels(subscriber, keys, (error) => {
+    if (verified) log.error({ err: error }, "a subscription failed");
+  });
   const incarnation = new Incarnation();
   const presence = new RedisPresence({ commands, reads, keys, incarnation, dedupeMs });
   const pulseChannel = keys.pulse(incarnation.current);
@@ -125,9 +129,10 @@ export function redisStore(config: Config, url: string, log: Logger): Store {
       io.adapter(shardedAdapter(commands, channels, config.redisPrefix));
     },
     ready: async () => {
-      await untilReady(commands);
-      await channels.hearRaw(pulseChannel, () => pulse.heard());
-      await life.begin();
+      await untilDone(() => requireServerVersion(commands));
+      verified = true;
+      await untilDone(() => channels.hearRaw(pulseChannel, () => pulse.heard()));
+      await untilDone(() => life.begin());
     },
     handOver: (graceMs) => life.end(graceMs),
     close: async () => {
@@ -149,10 +154,11 @@ function shardedAdapter(commands: Redis, channels: RedisChannels, channelPrefix:
   };
 }
 
-async function untilReady(commands: Redis): Promise<void> {
+/** Tries again for as long as Redis is away: its connections come one by one, and may be lost again meanwhile. */
+async function untilDone(step: () => Promise<void>): Promise<void> {
   for (;;) {
     try {
-      await requireServerVersion(commands);
+      await step();
       return;
     } catch (error) {
       if (!(error instanceof RoomcastError)) throw error;

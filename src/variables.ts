@@ -209,6 +209,7 @@ export const VARIABLES = {
   GRACE_SECONDS: limit(10, 0, 3600, "for how many seconds a lost connection still counts as present"),
   LEASE_SECONDS: limit(6, 2, 300, "seconds without a sign of life after which a node counts as dead"),
   FEED_LINGER_MS: limit(5000, 0, 600_000, "milliseconds for which a room stays subscribed after its last connection"),
+  METRICS_TOP_ROOMS: limit(50, 0, 1_000, "rooms with series of their own in `/metrics`; the others are summed up"),
   PRESENCE_EVENTS_UP_TO_MEMBERS: limit(100, 0, 1_000_000, "members up to which a room tells each coming and going"),
   PRESENCE_EVENTS_AGAIN_BELOW_MEMBERS: limit(80, 0, 1_000_000, "members under which it does so again"),
   RATE_JOIN_PER_SECOND: perSecond(20, "`joinRoom` and `leaveRoom`"),

@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 import { RoomcastError } from "../errors.ts";
 import type { ChannelListener, RoomChannels } from "../feed/room-channels.ts";
 import { decode } from "../log/envelope.ts";
+import { storeFailure } from "../redis/failure.ts";
 import type { Keys } from "../redis/keys.ts";
 
 /** Most channels in one SSUBSCRIBE and before other work of the loop has its turn. */
@@ -66,11 +67,15 @@ export class RedisChannels implements RoomChannels {
     this.#dropUnwanted(channel);
   }
 
-  /** Listens to a channel that belongs to no room. Resolves with the confirmation. */
+  /** Listens to a channel that belongs to no room. Resolves with the confirmation; rejects with `unavailable`. */
   async hearRaw(name: string, listener: (message: Buffer) => void): Promise<void> {
     const channel = this.#want(name);
     channel.raw = listener;
-    await this.#confirmed(channel);
+    try {
+      await this.#confirmed(channel);
+    } catch (error) {
+      throw storeFailure(error);
+    }
   }
 
   /** The subscribing client for `createShardedAdapter`: it shares the channels with the feeds. */
@@ -146,6 +151,9 @@ export class RedisChannels implements RoomChannels {
     const heard = decode(message);
     if (heard.kind === "entry") channel.listener?.entry(heard.entry);
     else if (heard.kind === "presence") channel.listener?.presence(heard.change);
-    else if (channel.stock) this.#stockListener?.(name, message);
+    else if (channel.stock) {
+      channel.listener?.broadcast();
+      this.#stockListener?.(name, message);
+    }
   }
 }

@@ -22,6 +22,8 @@ export interface FeedSurroundings {
 
 /** Called on the hot path: these only add up. */
 export interface FeedCounts extends ReaderCounts {
+  /** An entry of this `ts` is passed on now. */
+  passed(ts: number): void;
   gapRepaired(): void;
 }
 
@@ -60,6 +62,7 @@ export class Feed implements ChannelListener {
   /** The furthest entry of the latest epoch that the channel brought, whether or not it could be passed on. */
   #heard: Position | undefined;
   #version = 0;
+  #emits = 0;
   /** The subscription was lost while no join had told a position to compare. */
   #unsure = false;
 
@@ -96,8 +99,14 @@ export class Feed implements ChannelListener {
     return furthest;
   }
 
-  get readers(): number {
+  /** Connections that hear of this room, with or without a stream of messages. */
+  get connections(): number {
     return this.#readers.size;
+  }
+
+  /** Messages and signals that were passed on to the members on this node. */
+  get emits(): number {
+    return this.#emits;
   }
 
   /** A join is under way: what is heard from now on is kept for it, until `expectNoMore`. */
@@ -149,6 +158,10 @@ export class Feed implements ChannelListener {
     this.#hear(entry);
   }
 
+  broadcast(): void {
+    if (this.#readers.size > 0) this.#emits += 1;
+  }
+
   presence(change: PresenceChange): void {
     this.#tail.change(change);
     this.#version = Math.max(this.#version, change.version);
@@ -198,6 +211,8 @@ export class Feed implements ChannelListener {
 
   #pass(entry: Entry): void {
     this.#position = positionOf(entry);
+    this.#around.counts.passed(entry.ts);
+    if (this.#readers.size > 0) this.#emits += 1;
     this.#readers.pass(entry);
   }
 

@@ -28,6 +28,8 @@ export interface FeedsOptions {
   readonly counts: FeedCounts;
   policyOf(room: string): FeedPolicy;
   failed(room: string, error: unknown): void;
+  /** A feed is about to close. */
+  closed(feed: Feed): void;
 }
 
 interface Suspect {
@@ -69,6 +71,11 @@ export class Feeds {
 
   get size(): number {
     return this.#open.size;
+  }
+
+  /** All feeds that are open now. */
+  *all(): Iterable<Feed> {
+    for (const { feed } of this.#open.values()) yield feed;
   }
 
   get(room: string): Feed | undefined {
@@ -124,6 +131,7 @@ export class Feeds {
     if (this.#open.get(room) !== open) return;
     this.#open.delete(room);
     this.#suspects.delete(open.feed);
+    this.#options.closed(open.feed);
     open.feed.close();
     this.#options.channels.close(room);
   }

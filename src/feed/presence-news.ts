@@ -28,6 +28,8 @@ export class PresenceNews {
   readonly #tell: (frame: Frame, audience: Audience) => void;
   readonly #joined = new Map<string, Member>();
   readonly #left = new Map<string, Member>();
+  /** The last update of each user since the last digest: told behind the next one, or versions would run ahead of it. */
+  readonly #updates = new Map<string, PresenceChange>();
   #crowded = false;
   #partial = false;
   #version = 0;
@@ -43,7 +45,8 @@ export class PresenceNews {
   hear(change: PresenceChange): void {
     if (change.memberCount > this.#limits.upToMembers) this.#crowded = true;
     if (this.#crowded && change.kind !== "userUpdated") this.#collect(change);
-    else this.#tell(this.#single(change), change);
+    else if (this.#timer !== undefined) this.#hold(change);
+    else this.#tell(this.#single(change), audienceOf(change));
     if (this.#crowded && change.memberCount < this.#limits.againBelowMembers) {
       this.#crowded = false;
       this.#digest();
@@ -52,7 +55,7 @@ export class PresenceNews {
 
   /** Gives one reader a change that was heard while its join was under way. */
   replay(change: PresenceChange, reader: Reader): void {
-    if (change.version > reader.version && change.by !== reader.outlet.connection) {
+    if (change.version > reader.version && audienceOf(change).by !== reader.outlet.connection) {
       reader.outlet.write(this.#single(change));
     }
   }
@@ -84,9 +87,16 @@ export class PresenceNews {
       if (into.size < DIGEST_NAMES) into.set(user.id, user);
       else this.#partial = true;
     }
+    if (kind === "userLeft") this.#updates.delete(user.id);
     this.#version = version;
     this.#memberCount = memberCount;
     this.#timer ??= setTimeout(() => this.#digest(), DIGEST_MS);
+  }
+
+  #hold(change: PresenceChange): void {
+    this.#updates.delete(change.user.id);
+    this.#updates.set(change.user.id, change);
+    this.#version = change.version;
   }
 
   #digest(): void {
@@ -103,5 +113,12 @@ export class PresenceNews {
     this.#left.clear();
     this.#partial = false;
     this.#tell(Frame.ofEvent("presence", JSON.stringify(event)), { version: this.#version, by: undefined });
+    for (const update of this.#updates.values()) this.#tell(this.#single(update), audienceOf(update));
+    this.#updates.clear();
   }
+}
+
+/** A connection does not hear of its own joining: its ack says it. An update it does hear, for that ack has no version. */
+function audienceOf({ kind, version, by }: PresenceChange): Audience {
+  return { version, by: kind === "userJoined" ? by : undefined };
 }

@@ -7,6 +7,8 @@ export interface ChannelListener {
   entry(entry: Entry): void;
   /** A presence change was published. */
   presence(change: PresenceChange): void;
+  /** Something of the stock adapter's was published to the room: a signal, or an application's own emit. */
+  broadcast(): void;
   /** The subscription was lost and lives again: whatever was published meanwhile was not heard. */
   resumed(): void;
 }

@@ -7,6 +7,8 @@ const CACHE = join(import.meta.dirname, "../../.cache/redis");
 const QUERY_TIMEOUT_MS = 20_000;
 const NETWORK_TIMEOUT_MS = 60_000;
 const PACKAGES = ["redis-server", "redis-tools"];
+/** As root, apt would change to a user who cannot write here. */
+const AS_WE_ARE = ["-o", "APT::Sandbox::User=root"];
 const TOOLS = ["apt-get", "apt-cache", "dpkg", "dpkg-query", "ldd"];
 
 /** A server program unpacked from packages, with the folders of the libraries that came with it. */
@@ -27,9 +29,17 @@ async function unpackedIn(root: string): Promise<Unpacked | undefined> {
   return there === undefined ? undefined : { command, libraryPath: await libraryFolders(root) };
 }
 
-/** Options that make apt keep its lists and cache in a folder of ours; Debug::NoLocking lets it do so without root. */
-function privateApt(folder: string): string[] {
-  return ["-o", `Dir::State::lists=${join(folder, "lists")}`, "-o", `Dir::Cache=${join(folder, "cache")}`];
+/**
+ * Fresh lists in a folder of ours, for machines whose own are missing (container images) or so old that what they name is
+ * gone; returns the options that make apt use them. Debug::NoLocking lets it do so without root.
+ */
+async function freshLists(folder: string): Promise<string[]> {
+  await mkdir(join(folder, "lists/partial"), { recursive: true });
+  await mkdir(join(folder, "cache/archives/partial"), { recursive: true });
+  const places = ["-o", `Dir::State::lists=${join(folder, "lists")}`, "-o", `Dir::Cache=${join(folder, "cache")}`];
+  const options = [...places, ...AS_WE_ARE, "-o", "Debug::NoLocking=1"];
+  await ask("apt-get", [...options, "-q", "update"], { timeoutMs: NETWORK_TIMEOUT_MS });
+  return options;
 }
 
 /** What these packages depend on (`deep`: all the way down), as far as it is a library that is not installed. */
@@ -47,8 +57,10 @@ async function missingLibraries(apt: readonly string[], deep: boolean): Promise<
 }
 
 async function download(apt: readonly string[], names: readonly string[], folder: string): Promise<boolean> {
-  const options = [...apt, "-o", "APT::Sandbox::User=root", "-q"];
-  const done = await ask("apt-get", [...options, "download", ...names], { timeoutMs: NETWORK_TIMEOUT_MS, cwd: folder });
+  const done = await ask("apt-get", [...apt, ...AS_WE_ARE, "-q", "download", ...names], {
+    timeoutMs: NETWORK_TIMEOUT_MS,
+    cwd: folder,
+  });
   if (done === undefined) return false;
   for (const file of await readdir(folder)) {
     if (!file.endsWith(".deb")) continue;
@@ -57,16 +69,8 @@ async function download(apt: readonly string[], names: readonly string[], folder
   return true;
 }
 
-async function fetchInto(folder: string): Promise<Unpacked | undefined> {
-  let apt: string[] = [];
-  const known = await ask("apt-cache", ["show", "redis-server"], { timeoutMs: QUERY_TIMEOUT_MS });
-  if (known === undefined || known === "") {
-    apt = privateApt(folder);
-    await mkdir(join(folder, "lists/partial"), { recursive: true });
-    await mkdir(join(folder, "cache/archives/partial"), { recursive: true });
-    const update = [...apt, "-o", "APT::Sandbox::User=root", "-o", "Debug::NoLocking=1", "-q", "update"];
-    await ask("apt-get", update, { timeoutMs: NETWORK_TIMEOUT_MS });
-  }
+/** Downloads and unpacks into the folder: what is named first, and if a library is still missing, all the way down. */
+async function fetchInto(folder: string, apt: readonly string[]): Promise<Unpacked | undefined> {
   for (const deep of [false, true]) {
     if (!(await download(apt, [...PACKAGES, ...(await missingLibraries(apt, deep))], folder))) return undefined;
     const unpacked = await unpackedIn(join(folder, "root"));
@@ -92,7 +96,7 @@ export async function debianRedis(say: Say): Promise<Unpacked | undefined> {
   await mkdir(CACHE, { recursive: true });
   const work = await mkdtemp(join(CACHE, "work-"));
   try {
-    if ((await fetchInto(work)) === undefined) {
+    if (((await fetchInto(work, [])) ?? (await fetchInto(work, await freshLists(work)))) === undefined) {
       say("Debian's redis-server could not be had by apt-get download");
       return undefined;
     }

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { ErrorCode } from "../errors.ts";
 import type { RequestName, ServerEvents } from "../protocol.ts";
+import { RoomMetrics, type RoomSample } from "./room-metrics.ts";
 
 export type ResyncReason = ServerEvents["resync"]["reason"];
 
@@ -8,10 +9,14 @@ export type ResyncReason = ServerEvents["resync"]["reason"];
 export interface Gauges {
   readonly connections: () => number;
   readonly feeds: () => number;
+  readonly rooms: () => Iterable<RoomSample>;
 }
 
 /** Seconds: an append is one script in Redis, and ends with the request's deadline of about two seconds. */
 const APPEND_BUCKETS_SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2];
+
+/** Seconds: from a message that came at once to one that was read from the log after an outage. */
+const DELAY_BUCKETS_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 /** Numbers by the values of one or two labels; labels come from fixed lists, so there are few. */
 class LabelledCounts {
@@ -56,8 +61,11 @@ export class Metrics {
   readonly #connectionsRefused = new LabelledCounts("code");
   readonly #resyncs = new LabelledCounts("reason");
   readonly #append: Histogram;
+  readonly #delay: Histogram;
+  readonly #rooms: RoomMetrics;
 
-  constructor(node: string, gauges: Gauges) {
+  /** `topRooms`: most rooms with series of their own. */
+  constructor(node: string, gauges: Gauges, topRooms: number) {
     const registers = [this.registry];
     collectDefaultMetrics({ register: this.registry });
     new Gauge({ name: "roomcast_node_info", help: "1, with the node's name", labelNames: ["node"], registers })
@@ -73,6 +81,13 @@ export class Metrics {
     this.#labelled("roomcast_requests_refused_total", "Requests answered with an error", this.#requestsRefused);
     this.#labelled("roomcast_connections_refused_total", "Handshakes refused", this.#connectionsRefused);
     this.#labelled("roomcast_resyncs_total", "Readers whose stream ended in resync", this.#resyncs);
+    this.#rooms = new RoomMetrics(this.registry, topRooms, gauges.rooms);
+    this.#delay = new Histogram({
+      name: "roomcast_delivery_delay_seconds",
+      help: "From a message's ts, by Redis' clock, until this node passes it on, by its own",
+      buckets: DELAY_BUCKETS_SECONDS,
+      registers,
+    });
     this.#append = new Histogram({
       name: "roomcast_append_duration_seconds",
       help: "Time from handing a message to the log until it is stored",
@@ -89,6 +104,16 @@ export class Metrics {
 
   signalAccepted(_room: string): void {
     this.#signals++;
+  }
+
+  /** A message of this `ts` (Unix milliseconds, by Redis' clock) is passed on now. */
+  passed(ts: number): void {
+    this.#delay.observe(Math.max(0, Date.now() - ts) / 1_000);
+  }
+
+  /** A room is closed on this node. */
+  roomClosed(room: RoomSample): void {
+    this.#rooms.retire(room);
   }
 
   /** One message went out to so many readers. */

@@ -15,6 +15,7 @@ async function memoryWorld({ dedupeMs = 600_000 } = {}): Promise<World> {
     await channels.open(room, {
       entry: (entry) => void ear.entries.push(entry),
       presence: (change) => void ear.changes.push(change),
+      broadcast: () => undefined,
       resumed: () => undefined,
     });
     return ear;

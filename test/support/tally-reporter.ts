@@ -11,12 +11,11 @@ interface Tally {
 
 /**
  * Writes the numbers of a run, and why each skipped test was skipped, to the file that `ROOMCAST_TALLY` names. A file that
- * could not be loaded and an error outside the tests count as one failed test each: neither is in vitest's own numbers.
+ * could not be loaded and an error outside the tests count as one failed test each, as neither is in vitest's own numbers,
+ * and so does a missing Redis with `CI=true`.
  */
 export class TallyReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], errors: readonly SerializedError[], reason: TestRunEndReason): void {
-    const file = process.env.ROOMCAST_TALLY;
-    if (file === undefined) return;
     const tally: Tally = { passed: 0, failed: errors.length, skipped: [] };
     for (const module of modules) {
       // Errors of a module or suite itself: it could not be loaded, or a hook of it failed.
@@ -31,7 +30,13 @@ export class TallyReporter implements Reporter {
         } else tally.failed++;
       }
     }
+    if (process.env.CI === "true" && process.env.TEST_NO_REDIS !== undefined) {
+      console.error(`CI=true, and ${process.env.TEST_NO_REDIS}: that counts as a failed test`);
+      tally.failed++;
+      process.exitCode = 1;
+    }
     if (reason === "failed" && tally.failed === 0) tally.failed = 1;
-    writeFileSync(file, JSON.stringify(tally));
+    const file = process.env.ROOMCAST_TALLY;
+    if (file !== undefined) writeFileSync(file, JSON.stringify(tally));
   }
 }
