@@ -76,6 +76,7 @@ class Node implements RoomcastNode {
       counts: metrics,
       policyOf: (room) => config.roomTypes.of(room),
       failed: (room, error) => log.error({ room, err: error }, "a feed failed"),
+      lost: (room) => this.#seats.putBackIn(room, false),
       closed: (feed) => metrics.roomClosed(feed),
     });
     this.#seats = new Seats(this.#store.presence, this.#store.index, failed("leaving a room failed"));
@@ -131,7 +132,10 @@ class Node implements RoomcastNode {
         log.info("this node hears Redis again");
         this.#sockets.tell("restored", {});
       },
-      putBack: (announced) => this.#seats.putBack(announced),
+      putBack: async (announced) => {
+        await this.#seats.putBack(announced);
+        this.#feeds.suspectAll();
+      },
     });
   }
 

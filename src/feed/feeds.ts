@@ -28,6 +28,11 @@ export interface FeedsOptions {
   readonly counts: FeedCounts;
   policyOf(room: string): FeedPolicy;
   failed(room: string, error: unknown): void;
+  /**
+   * The room's line of numbers broke, and its presence may be gone with it. Awaited before readers are told: they join
+   * again then, and nobody shall seem to come who was there all the time. Rejects with `unavailable`.
+   */
+  lost(room: string): Promise<void>;
   /** A feed is about to close. */
   closed(feed: Feed): void;
 }
@@ -166,10 +171,12 @@ export class Feeds {
       const heads = await this.#options.log.check(
         asked.map(({ feed: { room, retention }, question: { position } }) => ({ room, position, retention })),
       );
-      asked.forEach(({ feed, question }, index) => {
+      for (const [index, { feed, question }] of asked.entries()) {
         const head = heads[index];
-        if (head !== undefined) feed.compare(question, head);
-      });
+        if (head === undefined) continue;
+        if (head.epoch !== question.position.epoch) await this.#options.lost(feed.room);
+        feed.compare(question, head);
+      }
     } catch (error) {
       await this.#compareLater(asked, error);
     }

@@ -82,13 +82,18 @@ export class Seats {
    * Rejects where one could not be taken; it may then be repeated.
    */
   async putBack(announced: boolean): Promise<void> {
-    for (const [room, connections] of this.#rooms) {
-      await this.#index.noteRoom(room);
-      const seats = [...connections.values()].filter((seat) => !this.#isGoing(seat));
-      for (let start = 0; start < seats.length; start += PUT_BACK_SLICE) {
-        const slice = seats.slice(start, start + PUT_BACK_SLICE);
-        await Promise.all(slice.map((seat) => this.#takeAgain({ ...seat, quiet: !announced })));
-      }
+    for (const room of this.#rooms.keys()) await this.putBackIn(room, announced);
+  }
+
+  /** As `putBack`, for one room. */
+  async putBackIn(room: string, announced: boolean): Promise<void> {
+    const connections = this.#rooms.get(room);
+    if (connections === undefined) return;
+    await this.#index.noteRoom(room);
+    const seats = [...connections.values()].filter((seat) => !this.#isGoing(seat));
+    for (let start = 0; start < seats.length; start += PUT_BACK_SLICE) {
+      const slice = seats.slice(start, start + PUT_BACK_SLICE);
+      await Promise.all(slice.map((seat) => this.#takeAgain({ ...seat, quiet: !announced })));
     }
   }
 
