@@ -1,4 +1,3 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -6,36 +5,11 @@ import { beforeEach, expect, it, onTestFinished } from "vitest";
 import { freePort } from "../../src/local/ports.ts";
 import { connectClient, TRANSPORTS } from "../support/client.ts";
 import { eventually } from "../support/eventually.ts";
-import { describeWithRedis, redisUrl } from "../support/redis.ts";
+import { LOCAL_MAIN, runScript, startLocalCluster } from "../support/local-cluster.ts";
+import { describeWithRedis } from "../support/redis.ts";
 
-const MAIN = join(import.meta.dirname, "../../src/local/main.ts");
-const TOKEN = join(import.meta.dirname, "../../src/local/token.ts");
 const WITHIN_MS = 30_000;
-
-interface Run {
-  readonly child: ChildProcess;
-  output(): string;
-  readonly exit: Promise<number | null>;
-}
-
-function run(script: string, args: string[], env: Record<string, string>): Run {
-  const child = spawn(process.execPath, [script, ...args], {
-    env: { ...process.env, REDIS_URL: redisUrl(), ...env },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on("data", (chunk) => {
-      output += chunk;
-    });
-  }
-  const exit = new Promise<number | null>((resolve) => child.once("close", resolve));
-  onTestFinished(async () => {
-    child.kill("SIGTERM");
-    await exit;
-  });
-  return { child, output: () => output, exit };
-}
+const TOKEN = join(import.meta.dirname, "../../src/local/token.ts");
 
 /** The processes that this one has started and that still run. */
 function childrenOf(pid: number | undefined): number[] {
@@ -50,15 +24,8 @@ function isRunning(pid: number): boolean {
   }
 }
 
-async function start(): Promise<Run & { url: string; port: string }> {
-  const port = String(await freePort());
-  const cluster = run(MAIN, [], { PORT: port, REDIS_PREFIX: `t${port}` });
-  await eventually(() => expect(cluster.output()).toContain(`http://127.0.0.1:${port}`), { withinMs: WITHIN_MS });
-  return { ...cluster, url: `http://127.0.0.1:${port}`, port };
-}
-
 async function token(port: string): Promise<string> {
-  const asked = run(TOKEN, ["--sub", "ada", "--room", "chat:*"], { PORT: port });
+  const asked = runScript(TOKEN, ["--sub", "ada", "--room", "chat:*"], { PORT: port });
   expect(await asked.exit).toBe(0);
   return asked.output().trim();
 }
@@ -67,7 +34,7 @@ describeWithRedis("npm start", () => {
   beforeEach(({ skip }) => skip(process.platform !== "linux", "looks at processes by /proc"));
 
   it("serves clients of every transport from three nodes behind one port, and ends all of it on SIGTERM", async () => {
-    const cluster = await start();
+    const cluster = await startLocalCluster();
     const ada = await token(cluster.port);
     const seen = new Set<string>();
     for (const transports of Object.values(TRANSPORTS)) {
@@ -84,7 +51,7 @@ describeWithRedis("npm start", () => {
   });
 
   it("starts a node again that was killed, for callers of this machine only", async () => {
-    const cluster = await start();
+    const cluster = await startLocalCluster();
     const before = childrenOf(cluster.child.pid);
     const kill = async (name: string, headers: Record<string, string>) =>
       (await fetch(`${cluster.url}/local/nodes/${name}/kill`, { method: "POST", headers })).status;
@@ -112,7 +79,7 @@ describeWithRedis("npm start", () => {
   });
 
   it("leaves nothing behind when it is killed itself", async () => {
-    const cluster = await start();
+    const cluster = await startLocalCluster();
     const nodes = childrenOf(cluster.child.pid);
     cluster.child.kill("SIGKILL");
     await cluster.exit;
@@ -126,7 +93,7 @@ describeWithRedis("npm start", () => {
       server.listen(port, "127.0.0.1", resolve);
     });
     onTestFinished(() => void server.close());
-    const refused = run(MAIN, [], { PORT: String(port) });
+    const refused = runScript(LOCAL_MAIN, [], { PORT: String(port) });
     expect(await refused.exit).toBe(1);
     expect(refused.output()).toMatch(new RegExp(`^Port ${port} is in use: [^\n]*\n$`));
   });
