@@ -277,12 +277,12 @@ describeWithRedis("what three nodes keep in Redis", () => {
     const keys = await keysWith(redis, prefix);
     const ofNodes = keys.filter((key) => /^[^{]+:\{node:[\w-]+\}:rooms$/.test(key));
     expect(ofNodes).toHaveLength(urls.length);
-    const known = new Set(ofNodes);
+    const known = new Set([...ofNodes, `${prefix}:{nodes}:leases`]);
     for (const room of ROOMS) {
       const channel = channelOf(prefix, room);
       const ofRoom = keys.filter((key) => key.startsWith(`{${channel}}:`));
       const kinds = ofRoom.map((key) => key.slice(channel.length + 3).split(":")[0]);
-      expect(new Set(kinds)).toEqual(new Set(["meta", "log", "presence", "members", "id", "left"]));
+      expect(new Set(kinds)).toEqual(new Set(["meta", "log", "presence", "members", "id"]));
       const slot = await slotOf(channel);
       for (const key of ofRoom) {
         expect(await slotOf(key)).toBe(slot);
