@@ -169,7 +169,7 @@ export interface WelcomeLimits {
   payload: number;
   /** Most rooms per connection. */
   rooms: number;
-  /** Requests per second by kind; absent where rate limits are off. */
+  /** Requests per second by kind; empty where rate limits are off. */
   rates: Record<string, number>;
   /** For how many seconds an id is remembered. */
   dedupe: number;

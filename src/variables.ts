@@ -124,7 +124,7 @@ export const VARIABLES = {
   NODE_ENV: optional(plainText(64), "", "`production` switches the conveniences of development off"),
   HOST: optional(plainText(255), "`127.0.0.1`, in production `0.0.0.0`", "where both ports listen"),
   PORT: required(port, 3000, "public port: Socket.IO, `/v1`, the demo; 0: any free one"),
-  ADMIN_PORT: required(port, 9464, "private port: `/livez`, `/readyz`, `/metrics`; 0: any free one"),
+  ADMIN_PORT: required(port, 9464, "private port: `/livez`, `/readyz`, `/metrics`, `POST /drain`; 0: any free one"),
   API_PORT: optional(port, "the public port", "a port of its own for `/v1`"),
   REDIS_URL: optional(
     parsed(redisUrl, "must be redis://host:port, rediss://host:port or memory:"),

@@ -3,8 +3,11 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { ERRORS } from "../../src/errors.ts";
-import { REQUESTS } from "../../src/protocol.ts";
+import type * as z from "zod";
+import { ERRORS, errorsTable } from "../../src/errors.ts";
+import { REQUESTS, type RequestName } from "../../src/protocol.ts";
+import { Metrics } from "../../src/telemetry/metrics.ts";
+import { VARIABLES } from "../../src/variables.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 
@@ -18,48 +21,216 @@ function filesIn(folder: string, ending: string): string[] {
     .map((file) => join(folder, file));
 }
 
-/** The first column of the table under a heading, without its code marks. */
-function firstColumn(markdown: string, heading: string): string[] {
-  const section = markdown.split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
-  const rows = [...section.matchAll(/^\| `([^|]+)` \|/gm)];
-  return rows.flatMap(([, cell = ""]) => cell.split("`, `"));
+/** The rows of the one table that begins with `header`, each as its cells. */
+function rows(file: string, header: string): string[][] {
+  const [, table, ...others] = `\n${read(file)}`.split(`\n${header}`);
+  if (table === undefined || others.length > 0) throw new Error(`${file} has no, or more than one, table ${header}`);
+  const lines = (table.split("\n\n")[0] ?? "").split("\n").filter((line) => /^\| (?!---)/.test(line));
+  return lines.map((line) =>
+    line
+      .split("|")
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  );
 }
 
-describe("docs", () => {
-  it("README's tables are the ones that the code makes", async () => {
+/** What stands in code marks, up to a colon: `since?: {epoch, seq}` is `since?`. */
+function code(cell = ""): string[] {
+  return [...cell.matchAll(/`([^`:]+)(?::[^`]*)?`/g)].map(([, text = ""]) => text);
+}
+
+/** The first column's names, and for each the rest of its row. */
+function byName(file: string, header: string): Map<string, string[]> {
+  return new Map(rows(file, header).flatMap(([first, ...rest]) => code(first).map((name) => [name, rest] as const)));
+}
+
+/** Splits at a separator, but for what stands in braces. */
+function splitOutside(text: string, separator: string): string[] {
+  const parts = [""];
+  let depth = 0;
+  for (const char of text) {
+    if (char === "{") depth++;
+    if (char === "}") depth--;
+    if (char === separator && depth === 0) parts.push("");
+    else parts[parts.length - 1] += char;
+  }
+  return parts.map((part) => part.trim()).filter((part) => part !== "");
+}
+
+/** The members of `{…}` in TypeScript (by semicolon) or in the protocol's page (by comma), with their types. */
+function members(braces: string, separator: string): Map<string, string> {
+  const inner = braces.slice(braces.indexOf("{") + 1, braces.lastIndexOf("}"));
+  return new Map(
+    splitOutside(inner.replaceAll(/\/\*\*.*?\*\//gs, ""), separator)
+      .filter((part) => /^\w/.test(part))
+      .map((part) => {
+        const [, name = "", type = ""] = /^(\w+\??)(?::(.*))?$/s.exec(part) ?? [];
+        return [name, type.trim()];
+      }),
+  );
+}
+
+/** The members of an interface, by the text of its file: types leave nothing behind that could be asked. */
+function declared(file: string, name: string): Map<string, string> {
+  const body = new RegExp(`^export interface ${name} \\{\\n.*?^\\}`, "ms").exec(read(file))?.[0];
+  if (body === undefined) throw new Error(`${file} declares no interface ${name}`);
+  return members(body, ";");
+}
+
+/** The fields of a type in src/protocol.ts: `{…}`, the name of an interface, or a record without any. */
+function fieldsOf(type: string): Map<string, string> {
+  if (type.startsWith("{")) return members(type, ";");
+  return type.startsWith("Record<") ? new Map() : declared("src/protocol.ts", type);
+}
+
+const sorted = (names: Iterable<string>): string[] => [...names].sort();
+const quoted = (text: string): string[] => sorted([...text.matchAll(/"(\w+)"/g)].map(([, word = ""]) => word));
+
+describe("README.md", () => {
+  it("has the tables that the code makes", async () => {
     const script = join(ROOT, "scripts/readme-table.mjs");
     await expect(promisify(execFile)(process.execPath, [script, "--check"])).resolves.toBeDefined();
   });
 
-  it("every rule of docs/spec.md has a test that quotes it, and no test quotes another", () => {
-    const rules = [...read("docs/spec.md").matchAll(/^- \*\*(G\d+)\*\*/gm)].map(([, rule]) => rule);
-    expect(rules).toHaveLength(9);
+  it("names every request and every event, and no other", () => {
+    expect(sorted(byName("README.md", "| request |").keys())).toEqual(sorted(Object.keys(REQUESTS)));
+    const events = declared("src/protocol.ts", "ServerEvents").keys();
+    expect(sorted(byName("README.md", "| event |").keys())).toEqual(sorted(events));
+  });
+});
+
+describe("docs/protocol.md", () => {
+  const page = "docs/protocol.md";
+
+  it("has every request with its fields, and which of them are optional", () => {
+    const table = byName(page, "| request |");
+    expect(sorted(table.keys())).toEqual(sorted(Object.keys(REQUESTS)));
+    for (const [name, [fields]] of table) {
+      const { shape } = REQUESTS[name as RequestName];
+      const wanted = Object.entries<z.ZodType>(shape).map(([field, schema]) =>
+        schema.safeParse(undefined).success ? `${field}?` : field,
+      );
+      expect(sorted(code(fields)), name).toEqual(sorted(wanted));
+    }
+  });
+
+  it("has what the ok ack of every request adds", () => {
+    const replies = declared("src/protocol.ts", "Replies");
+    const table = byName(page, "| request |");
+    expect(sorted(replies.keys())).toEqual(sorted(table.keys()));
+    for (const [name, [, adds]] of table) {
+      expect(sorted(code(adds)), name).toEqual(sorted(fieldsOf(replies.get(name) ?? "").keys()));
+    }
+  });
+
+  it("has every event with its payload's fields, and the reasons that they give", () => {
+    const events = declared("src/protocol.ts", "ServerEvents");
+    const table = byName(page, "| event |");
+    expect(events.size).toBeGreaterThan(10);
+    expect(sorted(table.keys())).toEqual(sorted(events.keys()));
+    for (const [name, [cell = ""]] of table) {
+      const payload = /^`([^`]+)`/.exec(cell)?.[1] ?? "";
+      const fields = fieldsOf(events.get(name) ?? "");
+      expect(sorted(members(payload, ",").keys()), name).toEqual(sorted(fields.keys()));
+      expect(quoted(payload), name).toEqual(quoted(fields.get("reason") ?? ""));
+    }
+    const limits = table.get("welcome")?.[0]?.split("`limits`:")[1];
+    expect(sorted(code(limits))).toEqual(sorted(declared("src/protocol.ts", "WelcomeLimits").keys()));
+  });
+
+  it("has every error to the letter, and no other", () => {
+    expect(read(page)).toContain(`\n${errorsTable()}\n`);
+    expect(sorted(byName(page, "| code |").keys())).toEqual(sorted(Object.keys(ERRORS)));
+  });
+});
+
+describe("docs/spec.md", () => {
+  const items = read("docs/spec.md")
+    .split(/^- (?=\*\*G)/m)
+    .slice(1)
+    .map((item) => (item.split("\n\n")[0] ?? "").replaceAll(/\s+/g, " ").trim());
+  const rules = items.map((text) => ({ number: /^\*\*(G[\d.]+)\*\*/.exec(text)?.[1] ?? "", text }));
+  const promises = rules.filter(({ number }) => !number.includes("."));
+
+  it("every promise has a test that quotes it, and no test quotes another", () => {
+    expect(promises).toHaveLength(9);
     const titles = filesIn("test", ".test.ts").concat(filesIn("test/contract", ".ts")).map(read).join("\n");
-    const quoted = new Set([...titles.matchAll(/\[(G\d+)\]/g)].map(([, rule]) => rule));
-    expect([...quoted].sort()).toEqual([...rules].sort());
+    const inTitles = new Set([...titles.matchAll(/\[(G\d+)\]/g)].map(([, rule = ""]) => rule));
+    expect(sorted(inTitles)).toEqual(sorted(promises.map(({ number }) => number)));
   });
 
-  it("docs/protocol.md names every request and every error, and no other", () => {
-    const protocol = read("docs/protocol.md");
-    expect(firstColumn(protocol, "Requests").sort()).toEqual(Object.keys(REQUESTS).sort());
-    expect(firstColumn(protocol, "Errors").sort()).toEqual(Object.keys(ERRORS).sort());
+  it("rules are numbered one after the other", () => {
+    for (const [index, { number }] of promises.entries()) {
+      expect(number).toBe(`G${index + 1}`);
+      const finer = rules.filter((rule) => rule.number.startsWith(`${number}.`)).map((rule) => rule.number);
+      expect(finer).toEqual(finer.map((_, at) => `${number}.${at + 1}`));
+      expect(finer.length).toBeGreaterThan(0);
+    }
   });
 
-  it("docs/protocol.md names every event to clients", () => {
-    const source = read("src/protocol.ts").split("export interface ServerEvents {")[1] ?? "";
-    const events = [...source.matchAll(/^ {2}(\w+): /gm)].map(([, event]) => event);
-    expect(events.length).toBeGreaterThan(10);
-    expect(firstColumn(read("docs/protocol.md"), "Events").sort()).toEqual(events.sort());
+  it("every finer rule names tests that are there, or says that there is none yet", () => {
+    for (const { number, text } of rules.filter((rule) => rule.number.includes("."))) {
+      const tests = [...text.matchAll(/`(test\/[^`]+)` "([^"]+)"/g)];
+      if (!text.endsWith(" Test: none yet.")) expect(tests.length, number).toBeGreaterThan(0);
+      for (const [, file = "", title = ""] of tests) {
+        expect(existsSync(join(ROOT, file)), `${number}: ${file}`).toBe(true);
+        expect(read(file).includes(title), `${number}: ${file} "${title}"`).toBe(true);
+      }
+    }
+  });
+});
+
+describe("docs/operations.md", () => {
+  const page = "docs/operations.md";
+
+  it("has every metric of ours with its labels, and no other", () => {
+    const none = { connections: () => 0, feeds: () => 0, rooms: () => [] };
+    const ours = new Metrics("node", none, 1).registry
+      .getMetricsAsArray()
+      .filter(({ name }) => name.startsWith("roomcast_"))
+      .map((metric) => [metric.name, ...((Reflect.get(metric, "labelNames") ?? []) as string[])].join(" "));
+    const table = rows(page, "| metric |").map(([name, labels]) => [...code(name), ...code(labels)].join(" "));
+    expect(ours.length).toBeGreaterThan(10);
+    expect(sorted(table)).toEqual(sorted(ours));
   });
 
-  it("names no file that is not there", () => {
-    const missing = ["README.md", "CONTRIBUTING.md", ...filesIn("docs", ".md")].flatMap((file) => {
+  it("has every field of log lines, and no line that nothing logs", () => {
+    const fields = [...declared("src/telemetry/log.ts", "LogFields").keys()].map((field) => field.replace("?", ""));
+    expect(sorted(byName(page, "| field |").keys())).toEqual(sorted(fields));
+    const source = filesIn("src", ".ts").map(read).join("\n");
+    const lines = rows(page, "| level |")
+      .flatMap(([, cell = ""]) => [...cell.matchAll(/`([^`]+)`/g)].map(([, text = ""]) => text))
+      .filter((text) => text.includes(" "));
+    expect(lines.length).toBeGreaterThan(5);
+    for (const line of lines) expect(source.includes(`"${line}"`), line).toBe(true);
+  });
+});
+
+describe("documents", () => {
+  const all = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", ...filesIn("docs", ".md")];
+
+  it("name no file that is not there", () => {
+    const missing = all.flatMap((file) => {
       const links = [...read(file).matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, path = ""]) =>
         join(dirname(file), path),
       );
-      const sources = [...read(file).matchAll(/`((?:src|test|scripts)\/[\w./-]+\.\w+)`/g)].map(([, path = ""]) => path);
+      const sources = [...read(file).matchAll(/`((?:src|test|scripts|deploy)\/[\w./-]+\.\w+)`/g)].map(
+        ([, path = ""]) => path,
+      );
       return [...links, ...sources].filter((path) => !existsSync(join(ROOT, path))).map((path) => `${file}: ${path}`);
     });
     expect(missing).toEqual([]);
+  });
+
+  it("name no variable of a node that it does not read", () => {
+    const known = new Set(Object.keys(VARIABLES).flatMap((name) => [name, `${name}_FILE`]));
+    const unknown = all
+      .filter((file) => file !== "CONTRIBUTING.md")
+      .flatMap((file) =>
+        [...read(file).matchAll(/`([A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`/g)]
+          .filter(([, name = ""]) => !known.has(name))
+          .map(([, name = ""]) => `${file}: ${name}`),
+      );
+    expect(unknown).toEqual([]);
   });
 });
