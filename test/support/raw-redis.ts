@@ -30,6 +30,18 @@ export async function channelsUnder(redis: Redis, prefix: string): Promise<strin
   return ((await redis.call("PUBSUB", "SHARDCHANNELS", `${prefix}*`)) as string[]).sort();
 }
 
+/**
+ * What is published to these sharded channels from now on. Not by MONITOR: where its OK and the first line come in one
+ * chunk, ioredis takes the line for an answer and throws.
+ */
+export async function publishedOn(channels: readonly string[]): Promise<readonly string[]> {
+  const published: string[] = [];
+  const redis = rawRedis();
+  redis.on("smessage", (_channel: string, message: string) => published.push(message));
+  await redis.ssubscribe(...channels);
+  return published;
+}
+
 /** How many connections are subscribed to a sharded channel now: one for each node that wants it. */
 export async function subscribersOf(redis: Redis, channel: string): Promise<number> {
   const [, count] = (await redis.call("PUBSUB", "SHARDNUMSUB", channel)) as [string, number];
