@@ -179,6 +179,7 @@ function rateSettings(values: Values): Config["rates"] {
     signal: { perSecond: values.RATE_SIGNAL_PER_SECOND, burst: values.RATE_SIGNAL_BURST },
     read: { perSecond: values.RATE_READ_PER_SECOND, burst: values.RATE_READ_BURST },
     state: { perSecond: values.RATE_STATE_PER_SECOND, burst: values.RATE_STATE_BURST },
+    moderate: { perSecond: values.RATE_MODERATE_PER_SECOND, burst: values.RATE_MODERATE_BURST },
   };
 }
 

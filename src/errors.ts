@@ -76,3 +76,12 @@ export class RoomcastError extends Error {
     return wire;
   }
 }
+
+/** The refusal of a user who is banned from a room, or with `"everywhere"` blocked, until then (Unix milliseconds). */
+export function bannedUntil(until: number, from: "this room" | "everywhere" = "this room"): RoomcastError {
+  const end = new Date(until).toISOString();
+  return new RoomcastError(
+    "banned",
+    from === "this room" ? `you are banned from this room until ${end}` : `you are blocked until ${end}`,
+  );
+}

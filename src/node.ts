@@ -6,8 +6,12 @@ import { TokenVerifier } from "./auth/tokens.ts";
 import type { Config } from "./config.ts";
 import { Feeds } from "./feed/feeds.ts";
 import { adminApp, type Readiness } from "./http/admin-app.ts";
+import { apiApp } from "./http/api.ts";
 import { DEMO_FILES } from "./http/demo.ts";
 import { publicApp } from "./http/public-app.ts";
+import { Blocks } from "./moderation/blocks.ts";
+import { ControlLog } from "./moderation/control-log.ts";
+import { Moderation } from "./moderation/moderation.ts";
 import { Seats } from "./presence/seats.ts";
 import type { WelcomeLimits } from "./protocol.ts";
 import type { RoomContext } from "./room/context.ts";
@@ -26,6 +30,8 @@ const CLOSE_WITHIN_MS = 2_000;
 export interface Addresses {
   readonly port: number;
   readonly adminPort: number;
+  /** Where `/v1` is: the public port, unless `API_PORT` says otherwise. */
+  readonly apiPort: number;
 }
 
 export interface RoomcastNode {
@@ -53,6 +59,8 @@ class Node implements RoomcastNode {
   readonly #sockets: SocketServer;
   readonly #public: HttpServer;
   readonly #admin: HttpServer;
+  readonly #api: HttpServer | undefined;
+  readonly #control: ControlLog;
   #phase: "starting" | "running" | "draining" = "starting";
   #drained: Promise<void> | undefined;
   /** The public port's connections; an HTTP server forgets those that became websockets. */
@@ -80,7 +88,18 @@ class Node implements RoomcastNode {
       closed: (feed) => metrics.roomClosed(feed),
     });
     this.#seats = new Seats(this.#store.presence, this.#store.index, failed("leaving a room failed"));
+    this.#control = new ControlLog({
+      channels: this.#store.channels,
+      log: this.#store.log,
+      heldBytes: config.limits.maxHeldBytes,
+      apply: (order) => this.#sockets.apply(order),
+      review: () => this.#sockets.review(this.#store.bans),
+      failed: failed("the control log failed"),
+    });
+    const moderation = new Moderation({ bans: this.#store.bans, control: this.#control, log: this.#store.log });
     const context: RoomContext = {
+      moderation,
+      blocks: new Blocks(),
       types: config.roomTypes,
       feeds: this.#feeds,
       log: this.#store.log,
@@ -96,14 +115,18 @@ class Node implements RoomcastNode {
       hearing: () => this.#store.pulse.hearing,
     };
     const { demo, tokens } = config;
-    this.#public = createServer(publicApp({ demo, tokens, files: DEMO_FILES, log }));
+    const apiKeys = new ApiKeys(config.api.kind === "off" ? [] : config.api.keys);
+    const api = { apiKeys, moderation, timeoutMs: config.limits.requestTimeoutMs };
+    const onPublicPort = config.api.kind === "public-port" ? api : undefined;
+    this.#public = createServer(publicApp({ demo, tokens, files: DEMO_FILES, api: onPublicPort, log }));
     this.#public.on("connection", (tcp) => {
       this.#tcp.add(tcp);
       tcp.once("close", () => this.#tcp.delete(tcp));
     });
+    this.#api = config.api.kind === "own-port" ? createServer(apiApp(api, log)) : undefined;
     this.#admin = createServer(
       adminApp({
-        apiKeys: new ApiKeys(config.api.kind === "off" ? [] : config.api.keys),
+        apiKeys,
         beginDrain: () => {
           this.drain().catch(failed("the drain failed"));
         },
@@ -122,6 +145,7 @@ class Node implements RoomcastNode {
         log.error({ request, connection, err: error }, "a request failed");
       },
       handshakeFailed: (error) => log.error({ err: error }, "a handshake failed"),
+      orderFailed: failed("an order could not be carried out"),
     });
     this.#store.serve(this.#sockets.io, {
       stalled: (since) => {
@@ -135,6 +159,7 @@ class Node implements RoomcastNode {
       putBack: async (announced) => {
         await this.#seats.putBack(announced);
         this.#feeds.suspectAll();
+        this.#control.suspect();
       },
     });
   }
@@ -144,12 +169,19 @@ class Node implements RoomcastNode {
   }
 
   async start(): Promise<Addresses> {
-    const { host, port, adminPort } = this.#config;
+    const { host, port, adminPort, api } = this.#config;
     await listen(this.#admin, adminPort, host);
     await this.#store.ready();
+    // Nobody is let in before this node knows who is kept out.
+    await this.#control.begin();
     await listen(this.#public, port, host);
+    if (this.#api !== undefined && api.kind === "own-port") await listen(this.#api, api.port, host);
     this.#phase = "running";
-    const addresses = { port: portOf(this.#public), adminPort: portOf(this.#admin) };
+    const addresses = {
+      port: portOf(this.#public),
+      adminPort: portOf(this.#admin),
+      apiPort: portOf(this.#api ?? this.#public),
+    };
     this.#log.info({ host, ...addresses }, "ready");
     return addresses;
   }
@@ -170,13 +202,13 @@ class Node implements RoomcastNode {
     clearTimeout(cut);
     this.#seats.close();
     this.#feeds.close();
+    this.#control.close();
     // Redis may be away: the lease then runs out by itself, with the same end.
     await this.#store
       .handOver(this.#config.limits.graceSeconds * 1_000)
       .catch((error: unknown) => this.#log.warn({ err: error }, "the lease could not be handed over"));
     await this.#store.close();
-    this.#admin.closeAllConnections();
-    await new Promise((resolve) => this.#admin.close(resolve));
+    for (const server of [this.#api, this.#admin]) await closed(server);
     this.#log.info("stopped");
   }
 
@@ -225,6 +257,12 @@ function listen(server: HttpServer, port: number, host: string): Promise<void> {
       resolve();
     });
   });
+}
+
+async function closed(server: HttpServer | undefined): Promise<void> {
+  if (server === undefined) return;
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
 }
 
 function portOf(server: HttpServer): number {

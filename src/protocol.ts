@@ -19,6 +19,8 @@ export const BOUNDS = {
   serverUser: "server",
   /** Nesting of `data` and `state`: deeper, and encoding it could exhaust the stack. */
   jsonDepth: 200,
+  /** Longest ban or block, in seconds: ten years. */
+  banSeconds: 315_360_000,
 } as const;
 
 const CONTROL_OR_SPACE = /[\p{Cc}\p{Zs}\p{Zl}\p{Zp}\s]/u;
@@ -58,6 +60,8 @@ export const userSchema = text(BOUNDS.idBytes);
 export const idSchema = text(BOUNDS.idBytes);
 export const eventSchema = text(BOUNDS.eventBytes);
 const seqSchema = z.int().min(1);
+/** How long somebody is kept out, in seconds. */
+export const banSecondsSchema = z.int().min(1).max(BOUNDS.banSeconds);
 const limitSchema = z.int().min(1).max(BOUNDS.pageMessages);
 
 /** Where a client says that it stopped. Without `ts` a fork before `seq` cannot be told. */
@@ -109,6 +113,9 @@ export const REQUESTS = {
   }),
   setState: z.object({ room: roomSchema, state: objectSchema }),
   renewToken: z.object({ token: z.string().min(1) }),
+  kickMember: z.object({ room: roomSchema, user: userSchema, banSeconds: banSecondsSchema.optional() }),
+  unbanMember: z.object({ room: roomSchema, user: userSchema }),
+  closeRoom: z.object({ room: roomSchema }),
 } as const;
 
 export type RequestName = keyof typeof REQUESTS;
@@ -157,6 +164,9 @@ export interface Replies {
   getMembers: { members: WireMember[]; memberCount: number; version: number; cursor?: string };
   setState: Record<never, never>;
   renewToken: { expiresAt: number };
+  kickMember: { until?: number };
+  unbanMember: Record<never, never>;
+  closeRoom: Record<never, never>;
 }
 
 export type Ack<Name extends RequestName> =

@@ -10,6 +10,9 @@ import { MemoryChannels } from "./log/memory-channels.ts";
 import { MemoryLog } from "./log/memory-log.ts";
 import { RedisLog } from "./log/redis-log.ts";
 import type { RoomLog } from "./log/room-log.ts";
+import type { Bans } from "./moderation/bans.ts";
+import { MemoryBans } from "./moderation/memory-bans.ts";
+import { RedisBans } from "./moderation/redis-bans.ts";
 import { Incarnation } from "./nodes/incarnation.ts";
 import { Life } from "./nodes/life.ts";
 import { Pulse } from "./nodes/pulse.ts";
@@ -27,6 +30,7 @@ import type { Logger } from "./telemetry/log.ts";
 export interface Store {
   readonly log: RoomLog;
   readonly presence: Presence;
+  readonly bans: Bans;
   readonly index: RoomIndex;
   readonly channels: RoomChannels;
   readonly pulse: StorePulse;
@@ -57,10 +61,12 @@ export function memoryStore({ dedupeSeconds }: Config): Store {
   const channels = new MemoryChannels();
   const log = new MemoryLog({ channels, dedupeMs: dedupeSeconds * 1_000 });
   const nothing = () => Promise.resolve();
-  const presence = new MemoryPresence(log, channels);
+  const bans = new MemoryBans();
+  const presence = new MemoryPresence(log, channels, bans);
   return {
     log,
     presence,
+    bans,
     index: presence,
     channels,
     pulse: { hearing: true, silentMs: 0 },
@@ -121,6 +127,7 @@ export function redisStore(config: Config, url: string, log: Logger): Store {
   return {
     log: new RedisLog({ commands, reads, keys, dedupeMs }),
     presence,
+    bans: new RedisBans({ commands, reads, keys }),
     index: presence,
     channels,
     pulse,

@@ -222,6 +222,8 @@ export const VARIABLES = {
   RATE_READ_BURST: burst(40, "`getHistory` and `getMembers`"),
   RATE_STATE_PER_SECOND: perSecond(5, "`setState`"),
   RATE_STATE_BURST: burst(10, "`setState`"),
+  RATE_MODERATE_PER_SECOND: perSecond(10, "`kickMember`, `unbanMember` and `closeRoom`"),
+  RATE_MODERATE_BURST: burst(20, "`kickMember`, `unbanMember` and `closeRoom`"),
 } as const;
 
 export type VariableName = keyof typeof VARIABLES;

@@ -55,6 +55,10 @@ export class MemoryLog implements RoomLog {
     return { epoch: entry.epoch, seq: entry.seq, ts: entry.ts, duplicate: false };
   }
 
+  async purge(name: string): Promise<void> {
+    this.#rooms.get(name)?.purge(this.#epochs.next());
+  }
+
   async readAfter(name: string, seq: number, size: PageSize, retention: Retention): Promise<Page> {
     const room = this.#rooms.get(name);
     if (room === undefined) return { entries: [], head: NOWHERE, more: false };

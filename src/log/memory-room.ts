@@ -61,6 +61,12 @@ export class MemoryRoom {
     return entry;
   }
 
+  purge(epoch: string): void {
+    this.epoch = epoch;
+    this.#entries.length = 0;
+    this.#bytes = 0;
+  }
+
   trim(now: number, { maxMessages, maxBytes, maxAgeMs }: Retention): void {
     for (const [id, { until }] of this.#stored) {
       if (until > now) break;

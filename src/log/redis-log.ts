@@ -20,6 +20,7 @@ import type {
 } from "./room-log.ts";
 
 const APPEND = readScript(new URL("./scripts/append.lua", import.meta.url));
+const PURGE = readScript(new URL("./scripts/purge.lua", import.meta.url));
 const READ_AFTER = readScript(new URL("./scripts/read_after.lua", import.meta.url));
 const READ_BEFORE = readScript(new URL("./scripts/read_before.lua", import.meta.url));
 const CHECK_ROOM = readScript(new URL("./scripts/check_room.lua", import.meta.url));
@@ -47,7 +48,7 @@ export class RedisLog implements RoomLog {
   readonly #epochs = new Epochs();
 
   constructor({ commands, reads, keys, dedupeMs }: RedisLogOptions) {
-    this.#commands = new ScriptRunner(commands, [APPEND, CHECK_ROOM]);
+    this.#commands = new ScriptRunner(commands, [APPEND, PURGE, CHECK_ROOM]);
     this.#reads = new ScriptRunner(reads, [READ_AFTER, READ_BEFORE]);
     this.#keys = keys;
     this.#dedupeMs = dedupeMs;
@@ -72,6 +73,10 @@ export class RedisLog implements RoomLog {
     ]);
     const { epoch, seq, ts, duplicate } = readWords(reply, ["epoch", "seq", "ts", "duplicate"]);
     return { epoch, seq: Number(seq), ts: Number(ts), duplicate: duplicate === "1" };
+  }
+
+  async purge(room: string): Promise<void> {
+    await this.#commands.run(PURGE, [this.#keys.meta(room), this.#keys.log(room)], [this.#epochs.next()]);
   }
 
   async readAfter(room: string, seq: number, size: PageSize, retention: Retention): Promise<Page> {

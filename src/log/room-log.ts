@@ -72,14 +72,20 @@ export interface PageSize {
  *   (the entry may be there: the same id again finds out), and never leaves a hole in the numbers.
  * - Appends that were called one after the other for one room are stored in that order.
  * - A new epoch means that the line of numbers broke: the log was lost, or (a fork) what it holds at a position is not
- *   what somebody was already given. It is started by `append` and `check` when a node's own position disagrees with
- *   the log, never by a read. Entries that are still there stay readable.
+ *   what somebody was already given. It is started by `purge`, and by `append` and `check` when a node's own position
+ *   disagrees with the log, never by a read. Entries that are still there stay readable.
  * - Dedupe entries count only within the epoch in which they were stored.
  * - Reading a room that nobody used makes nothing: its head is `{ epoch: "", seq: 0, ts: 0 }`.
  * - Entries older than `maxAgeMs` are never returned.
  */
 export interface RoomLog {
   append(room: string, draft: Draft): Promise<Appended>;
+
+  /**
+   * Removes every entry and starts a new epoch, in which the numbers go on; nothing where nobody used the room.
+   * May be repeated. Rejects with `unavailable`.
+   */
+  purge(room: string): Promise<void>;
 
   /** The entries after `seq`. Where the first of them is gone, `entries` starts later: callers check the chain. */
   readAfter(room: string, seq: number, size: PageSize, retention: Retention): Promise<Page>;

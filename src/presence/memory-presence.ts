@@ -1,4 +1,4 @@
-import { RoomcastError } from "../errors.ts";
+import { bannedUntil, RoomcastError } from "../errors.ts";
 import type { MemoryChannels } from "../log/memory-channels.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
 import type { MemoryRoom } from "../log/memory-room.ts";
@@ -27,15 +27,22 @@ interface Occupied {
   readonly users: Map<string, User>;
 }
 
+/** Who is banned from a room now, and until when (Unix milliseconds). */
+export interface BanLookup {
+  endOf(room: string, user: string): number | undefined;
+}
+
 /** The presence of a node without Redis: the same rules, and gone with the process. */
 export class MemoryPresence implements Presence, RoomIndex {
   readonly #log: MemoryLog;
   readonly #channels: MemoryChannels;
+  readonly #bans: BanLookup;
   readonly #rooms = new Map<string, Occupied>();
 
-  constructor(log: MemoryLog, channels: MemoryChannels) {
+  constructor(log: MemoryLog, channels: MemoryChannels, bans: BanLookup) {
     this.#log = log;
     this.#channels = channels;
+    this.#bans = bans;
   }
 
   async join(request: JoinRequest): Promise<Joined> {
@@ -43,6 +50,8 @@ export class MemoryPresence implements Presence, RoomIndex {
     const occupied = this.#rooms.get(name) ?? { seats: new Map<string, Seated>(), users: new Map<string, User>() };
     const seat = occupied.seats.get(connection);
     if (seat !== undefined && seat.attempt > attempt) throw new RoomcastError("superseded");
+    const bannedUntilMs = this.#bans.endOf(name, user);
+    if (bannedUntilMs !== undefined) throw bannedUntil(bannedUntilMs);
     let present = occupied.users.get(user);
     if (maxMembers > 0 && present === undefined && occupied.users.size >= maxMembers) {
       throw new RoomcastError("room_full");

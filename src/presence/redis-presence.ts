@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { RoomcastError } from "../errors.ts";
+import { bannedUntil, RoomcastError } from "../errors.ts";
 import { Epochs } from "../log/epochs.ts";
 import { SPARE_LIFE_MS } from "../log/limits.ts";
 import { storeFailure } from "../redis/failure.ts";
@@ -164,7 +164,7 @@ function readJoined([outcome, end, next, ...members]: readonly unknown[]): Joine
     case "superseded":
       throw new RoomcastError("superseded");
     case "banned":
-      throw new RoomcastError("banned", `you are banned from this room until ${readText(end)}`);
+      throw bannedUntil(Number(readText(end)));
     case "room_full":
       throw new RoomcastError("room_full");
   }

@@ -27,7 +27,7 @@ export class Seats {
   /** By room and connection: who sits, or has not been confirmed to have left. */
   readonly #rooms = new Map<string, Map<string, JoinRequest>>();
   readonly #leaving = new Map<string, Seat>();
-  readonly #graces = new Map<string, NodeJS.Timeout>();
+  readonly #graces = new Map<string, { readonly seat: Seat; readonly timer: NodeJS.Timeout }>();
   #closed = false;
 
   constructor(presence: Presence, index: RoomIndex, failed: (error: unknown) => void) {
@@ -123,12 +123,22 @@ export class Seats {
       this.#graces.delete(key);
       this.leaveQuietly(seat);
     }, graceMs);
-    this.#graces.set(key, timer);
+    this.#graces.set(key, { seat, timer });
+  }
+
+  /** Ends the grace of those who must not stay for it. */
+  endGraces(ends: (seat: Seat) => boolean): void {
+    for (const [key, { seat, timer }] of this.#graces) {
+      if (!ends(seat)) continue;
+      clearTimeout(timer);
+      this.#graces.delete(key);
+      this.leaveQuietly(seat);
+    }
   }
 
   close(): void {
     this.#closed = true;
-    for (const timer of this.#graces.values()) clearTimeout(timer);
+    for (const { timer } of this.#graces.values()) clearTimeout(timer);
     this.#graces.clear();
   }
 

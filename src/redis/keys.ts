@@ -36,9 +36,14 @@ export class Keys {
     return this.#key(room, "members");
   }
 
-  /** A hash: user to the end of the ban, in Unix milliseconds. */
+  /** A sorted set: users who are banned from the room, by the end of the ban in Unix milliseconds. */
   bans(room: string): string {
     return this.#key(room, "bans");
+  }
+
+  /** As `bans`, of users who are blocked everywhere. */
+  blocks(): string {
+    return `${this.#prefix}:{blocks}`;
   }
 
   /** The length in front keeps apart what would be spelt alike: `a` with `b:k1`, and `a:b` with `k1`. */

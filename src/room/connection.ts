@@ -14,6 +14,8 @@ export interface Port extends Outlet {
   exit(room: string): void;
   /** To everybody in the room but this connection, at most once. */
   signal(event: ServerEvents["signal"]): void;
+  /** Tells this connection that it is out of a room. */
+  removed(event: ServerEvents["removed"]): void;
 }
 
 /**

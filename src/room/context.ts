@@ -3,6 +3,8 @@ import type { RoomPolicy, RoomTypes } from "../auth/room-types.ts";
 import { RoomcastError } from "../errors.ts";
 import type { Feeds } from "../feed/feeds.ts";
 import type { Entry, RoomLog } from "../log/room-log.ts";
+import type { Blocks } from "../moderation/blocks.ts";
+import type { Moderation } from "../moderation/moderation.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Seats } from "../presence/seats.ts";
 import { BOUNDS, type Message } from "../protocol.ts";
@@ -16,6 +18,8 @@ export interface RoomContext {
   readonly log: RoomLog;
   readonly presence: Presence;
   readonly seats: Seats;
+  readonly moderation: Moderation;
+  readonly blocks: Blocks;
   readonly limits: RoomLimits;
   readonly counts: RoomCounts;
   /** Whether this node hears Redis. */

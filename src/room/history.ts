@@ -13,11 +13,13 @@ export async function getHistory(
   const { retention } = authorize(context, connection, room, "history");
   takeRate(connection, "read");
   const size = { maxMessages: limit, maxBytes: BOUNDS.pageBytes };
-  const page = await call.within(
+  const reading =
     after === undefined
       ? context.log.readBefore(room, before, size, retention)
-      : context.log.readAfter(room, after, size, retention),
-  );
+      : context.log.readAfter(room, after, size, retention);
+  // Whoever is in is put out by a ban; whoever only reads has to be looked up.
+  const admitted = context.moderation.requireNotBanned(room, connection.identity.user);
+  const [page] = await call.within(Promise.all([reading, admitted]));
   const { epoch, seq, ts } = page.head;
   call.answer({ messages: messagesOf(page.entries), position: { epoch, seq, ts }, more: page.more });
 }

@@ -12,7 +12,9 @@ export async function getMembers(
 ): Promise<void> {
   authorize(context, connection, room, "join");
   takeRate(connection, "read");
-  const page = await call.within(context.presence.members(room, cursor, limit));
+  const reading = context.presence.members(room, cursor, limit);
+  const admitted = context.moderation.requireNotBanned(room, connection.identity.user);
+  const [page] = await call.within(Promise.all([reading, admitted]));
   const reply: Replies["getMembers"] = {
     members: [...page.members],
     memberCount: page.memberCount,

@@ -1,5 +1,5 @@
 /** What is counted, per connection: each kind has a budget of its own. */
-export type RateKind = "join" | "send" | "signal" | "read" | "state";
+export type RateKind = "join" | "send" | "signal" | "read" | "state" | "moderate";
 
 /** A steady rate, and how many requests may come at once after a quiet time. */
 export interface Rate {
@@ -20,7 +20,7 @@ const monotonicMs = (): number => performance.now();
 export class Rates {
   readonly #limits: RateLimits | "off";
   readonly #now: () => number;
-  readonly #wholeAt: Record<RateKind, number> = { join: 0, send: 0, signal: 0, read: 0, state: 0 };
+  readonly #wholeAt: Record<RateKind, number> = { join: 0, send: 0, signal: 0, read: 0, state: 0, moderate: 0 };
 
   /** `now`: a clock in milliseconds that never runs backwards. */
   constructor(limits: RateLimits | "off", now: () => number = monotonicMs) {

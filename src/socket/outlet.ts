@@ -83,6 +83,10 @@ export class SocketOutlet implements Port {
     this.#socket.to(event.room).emit("signal", event);
   }
 
+  removed(event: ServerEvents["removed"]): void {
+    this.#socket.emit("removed", event);
+  }
+
   /** Bytes that this connection was sent and the operating system has not taken. */
   get owed(): number {
     const { conn } = this.#socket;

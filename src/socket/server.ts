@@ -1,7 +1,9 @@
 import type { Server as HttpServer } from "node:http";
 import { Server, type Socket } from "socket.io";
 import type { Identity, TokenVerifier } from "../auth/tokens.ts";
-import { RoomcastError } from "../errors.ts";
+import { bannedUntil, RoomcastError } from "../errors.ts";
+import type { Bans } from "../moderation/bans.ts";
+import type { Order } from "../moderation/order.ts";
 import { drain, type Movable } from "../nodes/drain.ts";
 import type { RequestName, ServerEvents, WelcomeLimits } from "../protocol.ts";
 import { Connection } from "../room/connection.ts";
@@ -10,6 +12,7 @@ import { getHistory } from "../room/history.ts";
 import { joinRoom, leaveBehind } from "../room/join.ts";
 import { leaveAll, leaveRoom } from "../room/leave.ts";
 import { getMembers, setState } from "../room/members.ts";
+import { closeRoom, kickMember, unbanMember } from "../room/moderate.ts";
 import { type RateLimits, Rates } from "../room/rates.ts";
 import { renewToken } from "../room/renew.ts";
 import { sendMessage } from "../room/send.ts";
@@ -17,6 +20,7 @@ import { sendSignal } from "../room/signal.ts";
 import { dispatch, type Verbs } from "./dispatch.ts";
 import { Expiry } from "./expiry.ts";
 import { Handshakes } from "./handshake.ts";
+import { obey, review, type Subject } from "./obey.ts";
 import { type Debtor, OutboundBudget } from "./outbound-budget.ts";
 import { SocketOutlet } from "./outlet.ts";
 
@@ -55,6 +59,8 @@ export interface SocketServerEvents {
   /** A request broke. */
   failed(name: RequestName, connection: string, error: unknown): void;
   handshakeFailed(error: unknown): void;
+  /** An order of moderation could not be carried out. */
+  orderFailed(error: unknown): void;
 }
 
 /** The Socket.IO side of a node: authenticated connections and their requests. */
@@ -66,7 +72,7 @@ export class SocketServer {
   readonly #events: SocketServerEvents;
   readonly #handshakes: Handshakes;
   readonly #users = new Map<string, number>();
-  readonly #connections = new Map<Socket, Movable & Debtor>();
+  readonly #connections = new Map<Socket, Movable & Debtor & Subject>();
   readonly #budget: OutboundBudget;
 
   constructor(
@@ -116,7 +122,22 @@ export class SocketServer {
     this.#budget.stop();
   }
 
+  /** Carries an order out that every node hears. */
+  apply(order: Order): void {
+    const { blocks } = this.#context;
+    if (order.kind === "disconnect" && order.until !== undefined) blocks.add(order.user, order.until);
+    if (order.kind === "unblock") blocks.remove(order.user);
+    obey(order, this.#connections.values(), this.#context).catch(this.#events.orderFailed);
+  }
+
+  /** Puts out whoever is kept out by now: orders may have been missed. Rejects with `unavailable`; may be repeated. */
+  async review(bans: Bans): Promise<void> {
+    this.#context.blocks.replace(await bans.blocked());
+    await review(bans, this.#connections.values(), this.#context);
+  }
+
   #admit({ user }: Identity): void {
+    this.#requireNotBlocked(user);
     const { maxConnections, maxConnectionsPerUser } = this.#options;
     if (this.#connections.size >= maxConnections) {
       throw new RoomcastError("too_many_connections", "this node has as many connections as it may have");
@@ -126,23 +147,28 @@ export class SocketServer {
     }
   }
 
+  #requireNotBlocked(user: string): void {
+    const until = this.#context.blocks.endOf(user);
+    if (until !== undefined) throw bannedUntil(until, "everywhere");
+  }
+
   #connected(socket: Socket): void {
     const { nodeName, rates, welcomeLimits, outboundBytes } = this.#options;
     const identity = this.#handshakes.identityOf(socket);
     const outlet = new SocketOutlet(socket, outboundBytes);
     const connection = new Connection(socket.id, identity, outlet, new Rates(rates));
-    this.#connections.set(socket, held(socket, connection, outlet));
+    this.#connections.set(socket, this.#held(socket, connection, outlet));
     this.#users.set(identity.user, (this.#users.get(identity.user) ?? 0) + 1);
     const expiry = new Expiry(identity.expiresAt, {
       expiring: (expiresAt) => socket.emit("tokenExpiring", { expiresAt } satisfies ServerEvents["tokenExpiring"]),
-      expired: () => end(socket, new RoomcastError("token_expired")),
+      expired: () => endForGood(socket, new RoomcastError("token_expired")),
     });
     socket.on("disconnect", (reason) => {
       expiry.stop();
       this.#connections.delete(socket);
       this.#disconnected(connection, reason);
     });
-    dispatch(socket, connection, this.#verbs(socket, expiry), {
+    dispatch(socket, connection, this.#verbs(expiry), {
       timeoutMs: this.#options.requestTimeoutMs,
       maxPending: this.#options.maxPending,
       refused: (name, error) => this.#events.refused(name, error),
@@ -163,7 +189,7 @@ export class SocketServer {
     this.#events.connected(connection);
   }
 
-  #verbs(socket: Socket, expiry: Expiry): Verbs {
+  #verbs(expiry: Expiry): Verbs {
     const context = this.#context;
     return {
       joinRoom: (connection, request, call) => joinRoom(context, connection, request, call),
@@ -174,8 +200,30 @@ export class SocketServer {
       getMembers: (connection, request, call) => getMembers(context, connection, request, call),
       setState: (connection, request, call) => setState(context, connection, request, call),
       renewToken: async (connection, request, call) => {
-        await renewToken(context, this.#verifier, connection, request, call, (event) => socket.emit("removed", event));
+        await renewToken(context, this.#verifier, connection, request, call);
         expiry.renew(connection.identity.expiresAt);
+      },
+      kickMember: (connection, request, call) => kickMember(context, connection, request, call),
+      unbanMember: (connection, request, call) => unbanMember(context, connection, request, call),
+      closeRoom: (connection, request, call) => closeRoom(context, connection, request, call),
+    };
+  }
+
+  #held(socket: Socket, connection: Connection, outlet: SocketOutlet): Movable & Debtor & Subject {
+    return {
+      connection,
+      get pending() {
+        return connection.pending;
+      },
+      get owed() {
+        return outlet.owed;
+      },
+      close: () => outlet.close(),
+      warn: (reconnectWithinMs) => socket.emit("draining", { reconnectWithinMs } satisfies ServerEvents["draining"]),
+      move: () => socket.conn.close(),
+      end: (error) => {
+        leaveAll(this.#context, connection, 0);
+        endForGood(socket, error);
       },
     };
   }
@@ -199,22 +247,8 @@ function originsOf(origins: readonly string[] | "*"): string | string[] {
   return origins === "*" ? "*" : [...origins];
 }
 
-function held(socket: Socket, connection: Connection, outlet: SocketOutlet): Movable & Debtor {
-  return {
-    get pending() {
-      return connection.pending;
-    },
-    get owed() {
-      return outlet.owed;
-    },
-    close: () => outlet.close(),
-    warn: (reconnectWithinMs) => socket.emit("draining", { reconnectWithinMs } satisfies ServerEvents["draining"]),
-    move: () => socket.conn.close(),
-  };
-}
-
-/** Ends a connection for good: stock clients stay away by themselves after this. */
-function end(socket: Socket, error: RoomcastError): void {
+/** Stock clients stay away by themselves after this. */
+function endForGood(socket: Socket, error: RoomcastError): void {
   socket.emit("ending", { code: error.code, message: error.message } satisfies ServerEvents["ending"]);
   socket.disconnect(true);
 }

@@ -17,6 +17,9 @@ const NEEDS: readonly (readonly [RequestName, object, Permission])[] = [
   ["sendSignal", { room: ROOM, event: "typing" }, "signal"],
   ["getHistory", { room: ROOM }, "history"],
   ["getMembers", { room: ROOM }, "join"],
+  ["kickMember", { room: ROOM, user: "nobody" }, "moderate"],
+  ["unbanMember", { room: ROOM, user: "nobody" }, "moderate"],
+  ["closeRoom", { room: ROOM }, "moderate"],
 ];
 
 describeWithRedis("[G7] permissions", () => {
@@ -53,7 +56,9 @@ describeWithRedis("[G7] permissions", () => {
       // Patterns are united: the one permission comes by another pattern than "join".
       const enough = await connect({ "chat:*": ["join"], "*:rights": [permission] });
       if (name !== "joinRoom") await enough.ok("joinRoom", { room: ROOM });
-      await enough.ok(name, payload);
+      // There is no ban to lift, and whoever may lift one is told so.
+      if (name === "unbanMember") expect((await enough.refused(name, payload)).error.code).toBe("not_found");
+      else await enough.ok(name, payload);
       for (const { socket } of [without, elsewhere, enough]) socket.disconnect();
     });
   }

@@ -274,6 +274,47 @@ export function logContract(makeWorld: WorldFactory): void {
     });
   });
 
+  describe("purge", () => {
+    it("[G7] removes every entry, starts a new epoch, and the numbers go on", async () => {
+      const { log } = await makeWorld();
+      const before = await log.append("chat:1", draft("a"));
+      await log.append("chat:1", draft("b"));
+      await log.purge("chat:1");
+      const { entries, head } = await log.readAfter("chat:1", 0, WIDE, RETENTION);
+      expect(entries).toEqual([]);
+      expect(head.seq).toBe(2);
+      expect(head.epoch).not.toBe(before.epoch);
+      // What a node still knows of the old line of numbers is no fork of the new one, and old ids count no more.
+      const next = await log.append("chat:1", draft("a", { known: positionOf(before) }));
+      expect(next).toMatchObject({ epoch: head.epoch, seq: 3, duplicate: false });
+      expect(next.ts).toBeGreaterThanOrEqual(before.ts);
+      const after = await log.readAfter("chat:1", 0, WIDE, RETENTION);
+      expect(after.entries.map(({ seq, prev }) => [seq, prev])).toEqual([[3, head.ts]]);
+    });
+
+    it("may be repeated, and makes nothing where nobody used the room", async () => {
+      const { log } = await makeWorld();
+      await log.purge("chat:1");
+      expect((await log.readAfter("chat:1", 0, WIDE, RETENTION)).head).toEqual({ epoch: "", seq: 0, ts: 0 });
+      await log.append("chat:1", draft("a"));
+      await log.purge("chat:1");
+      await log.purge("chat:1");
+      expect((await log.append("chat:1", draft("b"))).seq).toBe(2);
+    });
+
+    it("the bounds hold for what comes after it", async () => {
+      const { log } = await makeWorld();
+      const retention = { maxBytes: 400 };
+      for (const id of ["a", "b", "c"]) await log.append("chat:1", draft(id, { retention }));
+      await log.purge("chat:1");
+      for (const id of ["d", "e", "f", "g", "h", "i"]) await log.append("chat:1", draft(id, { retention }));
+      const { entries } = await log.readAfter("chat:1", 0, WIDE, RETENTION);
+      expect(entries.length).toBeGreaterThan(0);
+      expect(entries.reduce((bytes, { body }) => bytes + body.length, 0)).toBeLessThanOrEqual(400);
+      expect(entries.at(-1)?.seq).toBe(9);
+    });
+  });
+
   describe("check", () => {
     it("answers one head per position, in order, and starts the epoch of a room that has none", async () => {
       const { log, presence } = await makeWorld();

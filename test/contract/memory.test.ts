@@ -1,7 +1,9 @@
 import { describe } from "vitest";
 import { MemoryChannels } from "../../src/log/memory-channels.ts";
 import { MemoryLog } from "../../src/log/memory-log.ts";
+import { MemoryBans } from "../../src/moderation/memory-bans.ts";
 import { MemoryPresence } from "../../src/presence/memory-presence.ts";
+import { bansContract } from "./bans-contract.ts";
 import { logContract } from "./log-contract.ts";
 import { presenceContract } from "./presence-contract.ts";
 import type { Ear, World } from "./world.ts";
@@ -9,7 +11,8 @@ import type { Ear, World } from "./world.ts";
 async function memoryWorld({ dedupeMs = 600_000 } = {}): Promise<World> {
   const channels = new MemoryChannels();
   const log = new MemoryLog({ channels, dedupeMs });
-  const presence = new MemoryPresence(log, channels);
+  const bans = new MemoryBans();
+  const presence = new MemoryPresence(log, channels, bans);
   const hear = async (room: string): Promise<Ear> => {
     const ear: Ear = { entries: [], changes: [] };
     await channels.open(room, {
@@ -20,8 +23,9 @@ async function memoryWorld({ dedupeMs = 600_000 } = {}): Promise<World> {
     });
     return ear;
   };
-  return { log, presence, hear };
+  return { log, presence, bans, hear };
 }
 
 describe("the log in memory", () => logContract(memoryWorld));
+describe("bans in memory", () => bansContract(memoryWorld));
 describe("presence in memory", () => presenceContract(memoryWorld));

@@ -41,10 +41,10 @@ describeWithRedis("joins in Redis", () => {
     const world = await redisWorld();
     const { presence, redis, keys } = world;
     const until = Date.now() + 60_000;
-    await redis.hset(keys.bans(ROOM), { eve: until, bob: Date.now() - 60_000 });
+    await redis.zadd(keys.bans(ROOM), until, "eve", Date.now() - 60_000, "bob");
     await expect(presence.join(join("eve", "c1"))).rejects.toMatchObject({
       code: "banned",
-      message: expect.stringContaining(String(until)),
+      message: expect.stringContaining(new Date(until).toISOString()),
     });
     expect(await redis.exists(keys.meta(ROOM), keys.presence(ROOM), keys.members(ROOM))).toBe(0);
     expect(await presence.join(join("bob", "c2"))).toMatchObject({ memberCount: 1, version: 1 });

@@ -1,4 +1,5 @@
 import type { Entry, RoomLog } from "../../src/log/room-log.ts";
+import type { Bans } from "../../src/moderation/bans.ts";
 import type { Presence, PresenceChange } from "../../src/presence/presence.ts";
 
 /** What was heard on one room's channel so far, in its order. */
@@ -10,6 +11,7 @@ export interface Ear {
 export interface World {
   readonly log: RoomLog;
   readonly presence: Presence;
+  readonly bans: Bans;
   /** Listens to a room's channel from now on. */
   hear(room: string): Promise<Ear>;
 }

@@ -117,4 +117,10 @@ export const REQUEST_FIELDS: Record<RequestName, { right: object; fields: Record
   },
   setState: { right: { room: ROOM, state: {} }, fields: { room, state: required(state) } },
   renewToken: { right: { token: "x" }, fields: { token: required([...notText, ["empty", ""]]) } },
+  kickMember: {
+    right: { room: ROOM, user: "nobody" },
+    fields: { room, user: required(text(128)), banSeconds: number(1, 315_360_000) },
+  },
+  unbanMember: { right: { room: ROOM, user: "nobody" }, fields: { room, user: required(text(128)) } },
+  closeRoom: { right: { room: ROOM }, fields: { room } },
 };

@@ -69,6 +69,7 @@ describe("without any variable", () => {
       signal: { perSecond: 50, burst: 100 },
       read: { perSecond: 20, burst: 40 },
       state: { perSecond: 5, burst: 10 },
+      moderate: { perSecond: 10, burst: 20 },
     });
   });
 

@@ -46,7 +46,7 @@ async function listen(app: express.Express): Promise<{ origin: string; port: num
 }
 
 function start(demo: Config["demo"], tokens = TOKENS) {
-  return listen(publicApp({ demo, tokens, files, log: logInto([]) }));
+  return listen(publicApp({ demo, tokens, files, api: undefined, log: logInto([]) }));
 }
 
 const LOOPBACK: Config["demo"] = { kind: "on", tokens: "loopback" };

@@ -16,8 +16,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   adapter: ["feed", "log", "redis"],
   nodes: ["redis"],
   auth: ["log"],
-  room: ["auth", "feed", "log", "presence"],
-  socket: ["auth", "feed", "nodes", "room"],
+  moderation: ["feed", "log", "redis"],
+  room: ["auth", "feed", "log", "moderation", "presence"],
+  socket: ["auth", "feed", "moderation", "nodes", "room"],
   http: ["auth", "telemetry", "config.ts"],
   telemetry: ["feed", "room"],
   local: [],
@@ -33,7 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Where concrete classes are picked: these may import everything. */
 const COMPOSITION = ["node.ts", "store.ts", "main.ts", "index.ts"];
 
-/** Inside log/ and presence/, who else than the composition may know an implementation. */
+/** Inside log/, presence/ and moderation/, who else than the composition may know an implementation. */
 const IMPLEMENTATIONS = /(^|\/)(redis|memory)-[\w-]+\.ts$/;
 
 interface Import {

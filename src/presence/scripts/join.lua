@@ -25,7 +25,7 @@ local known = redis.call("HMGET", presence, "c:" .. connection, "n:" .. user, "p
 local _, seated_by = seat_of(known[1])
 local given_up = tonumber(redis.call("GET", left) or -1)
 if math.max(seated_by or 0, given_up + 1) > tonumber(attempt) then return { "superseded" } end
-local banned_until = redis.call("HGET", bans, user)
+local banned_until = redis.call("ZSCORE", bans, user)
 if banned_until and tonumber(banned_until) > now then return { "banned", banned_until } end
 local count = redis.call("ZCARD", members)
 if max_members > 0 and not known[2] and count >= max_members then return { "room_full" } end
