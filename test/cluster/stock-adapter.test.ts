@@ -233,11 +233,12 @@ describeWithRedis("what three nodes keep in Redis", () => {
     const { prefix, urls } = await startCluster({ env: { FEED_LINGER_MS: String(LINGER_MS), GRACE_SECONDS: "1" } });
     const channels = () => channelsUnder(redis, prefix);
     const before = await channels();
-    // The adapter's common channel, and for each node the adapter's own and the pulse.
+    // The adapter's common channel, the control log's, and for each node the adapter's own and the pulse.
     expect(before.filter((channel) => channel === `${prefix}#/#`)).toHaveLength(1);
     expect(before.filter((channel) => /#[0-9a-f]{16}#$/.test(channel))).toHaveLength(urls.length);
     expect(before.filter((channel) => channel.startsWith(`${prefix}:pulse:`))).toHaveLength(urls.length);
-    expect(before).toHaveLength(1 + 2 * urls.length);
+    expect(before.filter((channel) => channel === channelOf(prefix, "_control"))).toHaveLength(1);
+    expect(before).toHaveLength(2 + 2 * urls.length);
 
     const rooms = ["chat:1", "chat:2", "lobby", ...ROOMS];
     const leavers = await Promise.all(urls.map((url) => connectWitness(url)));
@@ -280,6 +281,7 @@ describeWithRedis("what three nodes keep in Redis", () => {
 
     const keys = await keysWith(redis, prefix);
     const known = new Set(keys.filter((key) => /^[^{]+:(\{node:[\w-]+\}:rooms|\{nodes\}:(leases|gone))$/.test(key)));
+    for (const name of ["meta", "log"]) known.add(`{${channelOf(prefix, "_control")}}:${name}`);
     for (const room of ROOMS) {
       const channel = channelOf(prefix, room);
       const ofRoom = keys.filter((key) => key.startsWith(`{${channel}}:`));
