@@ -1,9 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { ErrorCode } from "../errors.ts";
-import type { RequestName, ServerEvents } from "../protocol.ts";
+import { ERRORS, type ErrorCode } from "../errors.ts";
+import { REQUESTS, type RequestName, type ServerEvents } from "../protocol.ts";
 import { RoomMetrics, type RoomSample } from "./room-metrics.ts";
 
 export type ResyncReason = ServerEvents["resync"]["reason"];
+const CODES = Object.keys(ERRORS);
+const RESYNC_REASONS: Readonly<Record<ResyncReason, true>> = { epoch: true, behind: true, log_unavailable: true };
 
 /** What is counted by asking when somebody scrapes. */
 export interface Gauges {
@@ -18,27 +20,30 @@ const APPEND_BUCKETS_SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 
 /** Seconds: from a message that came at once to one that was read from the log after an outage. */
 const DELAY_BUCKETS_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-/** Numbers by the values of one or two labels; labels come from fixed lists, so there are few. */
+/**
+ * Numbers by the values of one or two labels. Every combination is there from the start, at 0: a counter that appears with
+ * its first event, at 1, has no growth that Prometheus could see, and the one `internal` of the night would be on no graph.
+ */
 class LabelledCounts {
-  readonly #names: readonly string[];
+  readonly names: readonly string[];
   readonly #counts = new Map<string, { labels: Record<string, string>; count: number }>();
 
-  constructor(...names: readonly string[]) {
-    this.#names = names;
-  }
-
-  get names(): string[] {
-    return [...this.#names];
-  }
-
-  add(...values: readonly string[]): void {
-    const key = values.join(" ");
-    const entry = this.#counts.get(key);
-    if (entry !== undefined) entry.count++;
-    else {
-      const labels = Object.fromEntries(this.#names.map((name, at) => [name, values[at] ?? ""]));
-      this.#counts.set(key, { labels, count: 1 });
+  /** The labels, and for each all of its values. */
+  constructor(labels: Readonly<Record<string, readonly string[]>>) {
+    this.names = Object.keys(labels);
+    let combinations: Record<string, string>[] = [{}];
+    for (const [name, values] of Object.entries(labels)) {
+      combinations = combinations.flatMap((others) => values.map((value) => ({ ...others, [name]: value })));
     }
+    for (const combination of combinations) {
+      this.#counts.set(Object.values(combination).join(" "), { labels: combination, count: 0 });
+    }
+  }
+
+  /** One more of these values, in the order of the labels. */
+  add(...values: readonly string[]): void {
+    const entry = this.#counts.get(values.join(" "));
+    if (entry !== undefined) entry.count++;
   }
 
   entries(): Iterable<{ labels: Record<string, string>; count: number }> {
@@ -57,9 +62,9 @@ export class Metrics {
   #delivered = 0;
   #gaps = 0;
   #slowReaders = 0;
-  readonly #requestsRefused = new LabelledCounts("request", "code");
-  readonly #connectionsRefused = new LabelledCounts("code");
-  readonly #resyncs = new LabelledCounts("reason");
+  readonly #requestsRefused = new LabelledCounts({ request: Object.keys(REQUESTS), code: CODES });
+  readonly #connectionsRefused = new LabelledCounts({ code: CODES });
+  readonly #resyncs = new LabelledCounts({ reason: Object.keys(RESYNC_REASONS) });
   readonly #append: Histogram;
   readonly #delay: Histogram;
   readonly #rooms: RoomMetrics;
@@ -170,7 +175,7 @@ export class Metrics {
     new Counter({
       name,
       help,
-      labelNames: counts.names,
+      labelNames: [...counts.names],
       registers: [this.registry],
       collect() {
         this.reset();

@@ -1,5 +1,7 @@
 import { Writable } from "node:stream";
 import { describe, expect, test } from "vitest";
+import { ERRORS } from "../../src/errors.ts";
+import { REQUESTS } from "../../src/protocol.ts";
 import { createLogger, type LogLevel } from "../../src/telemetry/log.ts";
 import { Metrics } from "../../src/telemetry/metrics.ts";
 
@@ -89,6 +91,19 @@ describe("metrics", () => {
     ];
     expect(await scrape(metrics)).toEqual(expect.arrayContaining(expected));
     expect(await scrape(metrics), "a second scrape counts nothing twice").toEqual(expect.arrayContaining(expected));
+  });
+
+  test("of refusals and resyncs are there at 0 before the first one, with every label", async () => {
+    const lines = await scrape(new Metrics("a", { connections: () => 0, feeds: () => 0, rooms: () => [] }, 50));
+    for (const code of Object.keys(ERRORS)) {
+      expect(lines).toContain(`roomcast_connections_refused_total{code="${code}"} 0`);
+      for (const request of Object.keys(REQUESTS)) {
+        expect(lines).toContain(`roomcast_requests_refused_total{request="${request}",code="${code}"} 0`);
+      }
+    }
+    for (const reason of ["epoch", "behind", "log_unavailable"]) {
+      expect(lines).toContain(`roomcast_resyncs_total{reason="${reason}"} 0`);
+    }
   });
 
   test("of two nodes in one process are apart", async () => {
