@@ -11,7 +11,9 @@ put jwt-secret "$(random)"
 put api-keys "$(random)"
 put redis-password "$(random)"
 put redis-url "redis://default:$(cat redis-password)@redis:6379"
+put grafana-password "$(random)"
 put redis.conf "requirepass $(cat redis-password)"
 chown 1000:1000 jwt-secret api-keys redis-url
+chown 472 grafana-password
 chown 999:999 redis.conf redis-password
 chmod 755 .
