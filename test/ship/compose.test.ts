@@ -1,18 +1,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { stockClient, TRANSPORTS } from "../support/client.ts";
-import { command, composeUp, describeWithDocker } from "../support/compose.ts";
+import { command, composeUp, describeWithDocker, devToken } from "../support/compose.ts";
 import { eventually } from "../support/eventually.ts";
 import { Member } from "../support/member.ts";
 
 const UP_MS = 300_000;
 const MEMBERS = 9;
-
-async function devToken(url: string, sub: string): Promise<string> {
-  const response = await fetch(`${url}/dev/token`, { method: "POST", body: JSON.stringify({ sub }) });
-  expect(response.status).toBe(200);
-  return ((await response.json()) as { token: string }).token;
-}
 
 interface Entered {
   readonly members: Member[];
@@ -81,7 +75,7 @@ describeWithDocker("docker compose up --build", () => {
   it("[G4] [G8] serves every transport on three nodes; a killed node and a rolling restart lose nothing", {
     timeout: UP_MS,
   }, async () => {
-    const { url, run } = await composeUp(3, { DRAIN_SECONDS: "3" });
+    const { url, run } = await composeUp(3, { env: { DRAIN_SECONDS: "3" } });
     expect((await fetch(url)).status).toBe(200);
     const { members, nodes, left } = await enter(url, "chat:compose");
     expect(nodes.size).toBe(3);

@@ -33,24 +33,40 @@ export function command(name: string, args: readonly string[], env: Record<strin
 export interface Compose {
   /** The balancer's address. */
   readonly url: string;
+  /** Prometheus' address, where that service was started. */
+  readonly prometheusUrl: string;
   /** `docker compose …` in this project. */
   run(...args: string[]): Promise<string>;
 }
 
-/** Builds and starts everything, and waits until it is healthy. Taken down, volumes too, with the test that called it. */
-export async function composeUp(nodes: number, env: Record<string, string> = {}): Promise<Compose> {
+/**
+ * Builds and starts everything, or these services and what they depend on, and waits until it is healthy. Taken down,
+ * volumes too, with the test that called it.
+ */
+export async function composeUp(
+  nodes: number,
+  { env = {}, services = [] }: { env?: Record<string, string>; services?: readonly string[] } = {},
+): Promise<Compose> {
   const port = await freePort();
+  const prometheusPort = await freePort();
   const own = {
     COMPOSE_PROJECT_NAME: `rc${randomUUID().slice(0, 8)}`,
     PORT: String(port),
     STATS_PORT: String(await freePort()),
-    PROMETHEUS_PORT: String(await freePort()),
+    PROMETHEUS_PORT: String(prometheusPort),
     ...env,
   };
   const run = (...args: string[]) => command("docker", ["compose", ...args], own);
   stopsWithTest(async () => {
-    await run("down", "--volumes", "--timeout", "5");
+    await run("--profile", "*", "down", "--volumes", "--timeout", "5");
   });
-  await run("up", "--build", "--wait", "--detach", "--scale", `node=${nodes}`);
-  return { url: `http://127.0.0.1:${port}`, run };
+  await run("up", "--build", "--wait", "--detach", "--scale", `node=${nodes}`, ...services);
+  return { url: `http://127.0.0.1:${port}`, prometheusUrl: `http://127.0.0.1:${prometheusPort}`, run };
+}
+
+/** A token for every room from the demo, which answers everybody in docker-compose.yml. */
+export async function devToken(url: string, sub: string): Promise<string> {
+  const response = await fetch(`${url}/dev/token`, { method: "POST", body: JSON.stringify({ sub }) });
+  if (!response.ok) throw new Error(`POST /dev/token answered ${response.status}`);
+  return ((await response.json()) as { token: string }).token;
 }
