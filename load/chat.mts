@@ -100,7 +100,7 @@ async function talk(
   };
   const start = performance.now();
   // Not all in the same moment.
-  for (let due = Math.random() * sendEveryMs; due < stayMs; due += sendEveryMs) {
+  for (let due = Math.random() * sendEveryMs; due < stayMs && !member.left; due += sendEveryMs) {
     await delay(Math.max(0, start + due - performance.now()));
     answers.push(send(`${user}:${answers.length}`));
   }

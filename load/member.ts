@@ -107,6 +107,10 @@ export class Member {
     return this.#sum(this.#ledger?.faults());
   }
 
+  get left(): boolean {
+    return this.#left;
+  }
+
   leave(): void {
     this.#left = true;
     this.#socket.disconnect();
@@ -165,14 +169,18 @@ export class Member {
     this.#onMessage(message);
   }
 
-  /** Asks until the answer is ok; undefined where it never is. */
+  /** Asks while the room is joined until the answer is ok; undefined where it never is. */
   async #request<Name extends RequestName>(name: Name, request: object): Promise<Replies[Name] | undefined> {
     const deadline = Date.now() + GIVE_UP_MS;
-    while (Date.now() < deadline) {
+    while (!this.#left && Date.now() < deadline) {
+      if (!this.#joined) {
+        await delay(LOOK_AGAIN_MS);
+        continue;
+      }
       const ack = await this.#ask<Name>(name, request);
       if (ack?.ok) return ack;
       this.#count(ack?.error.code ?? "no_answer");
-      // After a reconnect or a resync the room is not joined for a moment.
+      // Asked just before a reconnect or a resync, and read just after.
       if (ack !== undefined && !ack.error.retryable && ack.error.code !== "not_in_room") return undefined;
       await delay(ack?.error.retryAfterMs ?? RETRY_MS);
     }

@@ -23,7 +23,9 @@ export async function tokenFor(sub: string, target: string): Promise<string> {
 async function ask(sub: string, target: string): Promise<string> {
   const url = new URL("/dev/token", target);
   const body = JSON.stringify({ sub, rooms: ROOMS, ttlSeconds: TTL_SECONDS });
-  const answer = await fetch(url, { method: "POST", body });
+  const answer = await fetch(url, { method: "POST", body }).catch(() => {
+    throw new Error(`nothing answers at ${url.origin}`);
+  });
   if (!answer.ok) throw new Error(`POST /dev/token answers ${answer.status}: set JWT_SECRET to the target's`);
   const { token } = (await answer.json()) as { token: string };
   return token;

@@ -2,23 +2,14 @@
 // own, which is installed by the first run.
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { OPTIONS } from "../load/options.ts";
 import { ended, spawnTied } from "../src/local/tied-process.ts";
 import { setUp } from "./setup.mjs";
 
 const load = join(import.meta.dirname, "../load");
 
-/** What can be set, and where it goes in load/chat.yml, which has the defaults. */
-const OPTIONS = {
-  rate: { is: "virtual users that come per second", path: ["phases", 0, "arrivalRate"] },
-  duration: { is: "seconds for which they come", path: ["phases", 0, "duration"] },
-  stay: { is: "seconds that each stays", path: ["variables", "staySeconds"] },
-  "room-size": { is: "members that a room has at once, at most", path: ["variables", "roomSize"] },
-  "send-every": { is: "milliseconds between two messages of a virtual user", path: ["variables", "sendEveryMs"] },
-  characters: { is: "characters in a message", path: ["variables", "characters"] },
-};
-
 function usage() {
-  const lines = Object.entries(OPTIONS).map(([name, { is }]) => `  --${name.padEnd(12)} ${is}`);
+  const lines = Object.entries(OPTIONS).map(([name, { meaning }]) => `  --${name.padEnd(12)} ${meaning}`);
   return [
     "npm run load -- --target http://127.0.0.1:3000 [options]",
     "  --target       http or https address of the balancer or of a node",
@@ -26,6 +17,11 @@ function usage() {
     "  --report       file to write all metrics to, as JSON",
     "Tokens are signed with JWT_SECRET where it is set, else asked for at POST /dev/token of the target.",
   ].join("\n");
+}
+
+function setAt(holder, [key, ...rest], value) {
+  if (rest.length === 0) holder[key] = value;
+  else setAt((holder[key] ??= typeof rest[0] === "number" ? [] : {}), rest, value);
 }
 
 /** artillery's arguments; throws what is wrong with ours. */
@@ -40,10 +36,7 @@ function argumentsOf({ target, report, ...numbers }) {
     const value = Number(text);
     if (!Number.isInteger(value) || value < 1)
       throw new Error(`--${name} must be a whole number from 1, not "${text}"`);
-    const [section, ...rest] = OPTIONS[name].path;
-    config[section] ??= section === "phases" ? [{}] : {};
-    const holder = rest.length === 2 ? config[section][rest[0]] : config[section];
-    holder[rest.at(-1)] = value;
+    setAt(config, OPTIONS[name].path, value);
   }
   const output = report === undefined ? [] : ["--output", resolve(process.env.INIT_CWD ?? ".", report)];
   return ["run", "--overrides", JSON.stringify({ config }), ...output, "chat.yml"];

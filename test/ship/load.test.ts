@@ -3,8 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, it, onTestFinished } from "vitest";
+import { freePort } from "../../src/local/ports.ts";
 import { ended, endProcess, spawnTied } from "../../src/local/tied-process.ts";
 import { startCluster } from "../support/cluster.ts";
+import { eventually } from "../support/eventually.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { startSticky } from "../support/sticky.ts";
 import { stopsWithTest } from "../support/teardown.ts";
@@ -14,6 +16,7 @@ const ROOT = join(import.meta.dirname, "../..");
 /** The first run installs artillery, which is some hundred megabytes. */
 const INSTALL_AND_RUN_MS = 20 * 60_000;
 const STOP_GRACE_MS = 10_000;
+const README = readFileSync(join(ROOT, "load/README.md"), "utf8");
 const DROP_MESSAGES = pathToFileURL(join(ROOT, "test/support/drop-messages.ts")).href;
 
 interface Run {
@@ -66,6 +69,25 @@ describeWithRedis("npm run load", () => {
     expect(counters["chat.received"]).toBeGreaterThan(2 * sent);
     expect(summaries["chat.ack_ms"]?.count).toBe(sent);
     expect(summaries["chat.receipt_ms"]?.count).toBe(sent);
+    const ours = [...Object.keys(counters), ...Object.keys(summaries)].filter((name) => name.startsWith("chat."));
+    for (const name of ours) expect(README).toContain(`\`${name}\``);
+  });
+
+  it("[G4] goes on through a killed node, and nothing is missing", { timeout: INSTALL_AND_RUN_MS }, async () => {
+    const cluster = await startCluster({ env: { RATE_LIMITS: "off" } });
+    const { url } = await startSticky(cluster);
+    const run = runLoad({ target: url, ...TEN_SECONDS });
+    const connections = async () => {
+      const text = await (await fetch(`${cluster.adminUrls[0]}/metrics`)).text();
+      return Number(/^roomcast_connections\S* (\d+)$/m.exec(text)?.[1]);
+    };
+    await eventually(async () => expect(await connections()).toBeGreaterThan(2), { withinMs: INSTALL_AND_RUN_MS });
+    await cluster.kill(0);
+    const { code, said, counters } = await run;
+    expect(code, said).toBe(0);
+    expect(counters["chat.reconnects"]).toBeGreaterThan(2);
+    expect(counters).toMatchObject({ "chat.missing": 0, "chat.doubled": 0, "vusers.failed": 0 });
+    expect(counters["chat.acknowledged"]).toBe(counters["chat.sent"]);
   });
 
   it("fails against a node that drops messages", { timeout: INSTALL_AND_RUN_MS }, async () => {
@@ -81,10 +103,16 @@ describeWithRedis("npm run load", () => {
     expect(lost).toBeCloseTo(0.1, 1);
   });
 
-  it("fails where nobody answers, and says which option is wrong", { timeout: INSTALL_AND_RUN_MS }, async () => {
-    const closed = await runLoad({ target: "http://127.0.0.1:9", duration: 1, rate: 1 });
-    expect(closed.code, closed.said).toBe(1);
-    expect(closed.counters["vusers.failed"]).toBe(1);
+  it("fails where no virtual user gets in, and says why", { timeout: INSTALL_AND_RUN_MS }, async () => {
+    const { urls } = await startCluster({ nodes: 1 });
+    const one = { duration: 1, rate: 1 };
+    const stranger = await runLoad({ target: urls[0] ?? "", ...one }, { JWT_SECRET: "x".repeat(32) });
+    expect(stranger.code, stranger.said).toBe(1);
+    expect(stranger.counters).toMatchObject({ "vusers.failed": 1, "errors.unauthorized": 1 });
+    const target = `http://127.0.0.1:${await freePort()}`;
+    const nobody = await runLoad({ target, ...one });
+    expect(nobody.code, nobody.said).toBe(1);
+    expect(nobody.counters).toMatchObject({ "vusers.failed": 1, [`errors.nothing answers at ${target}`]: 1 });
     const wrong = await runLoad({ rate: "many" });
     expect(wrong.code).toBe(1);
     expect(wrong.said).toContain('--rate must be a whole number from 1, not "many"');
