@@ -20,8 +20,12 @@ function usage() {
 }
 
 function setAt(holder, [key, ...rest], value) {
-  if (rest.length === 0) holder[key] = value;
-  else setAt((holder[key] ??= typeof rest[0] === "number" ? [] : {}), rest, value);
+  if (rest.length === 0) {
+    holder[key] = value;
+    return;
+  }
+  holder[key] ??= typeof rest[0] === "number" ? [] : {};
+  setAt(holder[key], rest, value);
 }
 
 /** artillery's arguments; throws what is wrong with ours. */
