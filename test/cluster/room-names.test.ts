@@ -54,7 +54,7 @@ describeWithRedis("names of rooms", () => {
     };
   });
 
-  const payload = { data: 1, event: "e", state: {}, token: "x" };
+  const payload = { data: 1, event: "e", state: {}, token: "x", user: "u" };
   const names = (Object.keys(REQUESTS) as RequestName[]).filter((name) => "room" in REQUESTS[name].shape);
 
   for (const [says, rooms] of Object.entries(REFUSED)) {
