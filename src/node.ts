@@ -16,7 +16,7 @@ import { memoryStore, redisStore, type Store } from "./store.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { Metrics } from "./telemetry/metrics.ts";
 
-/** Redis may be away for this long before the balancer is told, so that a blip does not empty it. In milliseconds. */
+/** Redis may be away, or take no writes, for this long before the balancer is told, so that a blip does not empty it. In milliseconds. */
 const UNREADY_AFTER_MS = 3_000;
 
 /** How long a stop waits for connections to end by themselves, in milliseconds. */
@@ -68,7 +68,8 @@ class Node implements RoomcastNode {
       rooms: () => this.#feeds.all(),
     };
     const metrics = new Metrics(config.nodeName, gauges, config.limits.metricsTopRooms);
-    this.#store = config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis.url, log);
+    this.#store =
+      config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis.url, log, metrics);
     this.#feeds = new Feeds({
       channels: this.#store.channels,
       log: this.#store.log,
@@ -76,7 +77,7 @@ class Node implements RoomcastNode {
       counts: metrics,
       policyOf: (room) => config.roomTypes.of(room),
       failed: (room, error) => log.error({ room, err: error }, "a feed failed"),
-      lost: (room) => this.#seats.putBackIn(room, false),
+      lost: (room) => this.#seats.putBackIn(room),
       closed: (feed) => metrics.roomClosed(feed),
     });
     this.#seats = new Seats(this.#store.presence, this.#store.index, failed("leaving a room failed"));
@@ -132,8 +133,9 @@ class Node implements RoomcastNode {
         log.info("this node hears Redis again");
         this.#sockets.tell("restored", {});
       },
-      putBack: async (announced) => {
-        await this.#seats.putBack(announced);
+      renewed: (announced) => this.#seats.renewed(announced),
+      putBack: async () => {
+        await this.#seats.putBack();
         this.#feeds.suspectAll();
       },
     });
@@ -182,8 +184,11 @@ class Node implements RoomcastNode {
 
   #readiness(): Readiness {
     if (this.#phase !== "running") return { ready: false, reason: this.#phase };
-    const { silentMs } = this.#store.pulse;
+    const { silentMs, unwrittenMs, refusal } = this.#store.pulse;
     if (silentMs > UNREADY_AFTER_MS) return { ready: false, reason: `Redis has been away for ${silentMs} ms` };
+    if (unwrittenMs > UNREADY_AFTER_MS) {
+      return { ready: false, reason: `Redis has taken no writes for ${unwrittenMs} ms: ${refusal ?? "no answer"}` };
+    }
     return { ready: true, reason: "running" };
   }
 }

@@ -171,12 +171,13 @@ export class Feeds {
       const heads = await this.#options.log.check(
         asked.map(({ feed: { room, retention }, question: { position } }) => ({ room, position, retention })),
       );
-      for (const [index, { feed, question }] of asked.entries()) {
+      const answers = asked.flatMap((suspect, index) => {
         const head = heads[index];
-        if (head === undefined) continue;
-        if (head.epoch !== question.position.epoch) await this.#options.lost(feed.room);
-        feed.compare(question, head);
-      }
+        return head === undefined ? [] : [{ ...suspect, head }];
+      });
+      const broken = answers.filter(({ question, head }) => head.epoch !== question.position.epoch);
+      await Promise.all(broken.map(({ feed }) => this.#options.lost(feed.room)));
+      for (const { feed, question, head } of answers) feed.compare(question, head);
     } catch (error) {
       await this.#compareLater(asked, error);
     }

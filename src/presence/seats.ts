@@ -4,8 +4,8 @@ import type { Joined, JoinRequest, Presence, Seat } from "./presence.ts";
 
 /** Waits between tries to take a seat away while Redis is away, in milliseconds. */
 const RETRY_MS = { first: 100, most: 2_000 };
-/** Seats that are taken again at a time. */
-const PUT_BACK_SLICE = 100;
+/** Most seats that are taken again, or given up, in one turn: more would hold the loop and Redis. */
+const SLICE = 500;
 
 /**
  * Which rooms a node has seats in, kept where others find it when the node dies. Both are repeatable.
@@ -16,6 +16,14 @@ export interface RoomIndex {
   forgetRoom(room: string): Promise<void>;
 }
 
+/** A room in which this node has seats, or may have. */
+interface SeatedRoom {
+  /** By connection: who sits, or has not been confirmed to have left. */
+  readonly seats: Map<string, JoinRequest>;
+  /** The index has the room once this is resolved; undefined where that failed. */
+  noted: Promise<void> | undefined;
+}
+
 /**
  * The seats that this node answers for. A seat that was asked for is given up again until Redis has confirmed it:
  * a join whose outcome is unknown leaves no ghost.
@@ -24,10 +32,11 @@ export class Seats {
   readonly #presence: Presence;
   readonly #index: RoomIndex;
   readonly #failed: (error: unknown) => void;
-  /** By room and connection: who sits, or has not been confirmed to have left. */
-  readonly #rooms = new Map<string, Map<string, JoinRequest>>();
+  readonly #rooms = new Map<string, SeatedRoom>();
   readonly #leaving = new Map<string, Seat>();
   readonly #graces = new Map<string, NodeJS.Timeout>();
+  /** Seats of which others may have been told that they were given up, and which are not taken again yet. */
+  readonly #expelled = new Set<string>();
   #closed = false;
 
   constructor(presence: Presence, index: RoomIndex, failed: (error: unknown) => void) {
@@ -38,14 +47,11 @@ export class Seats {
 
   /** Takes a seat. On a failure whose outcome is unknown the caller gives it up by `leave`. */
   async join(request: JoinRequest): Promise<Joined> {
-    const connections = this.#rooms.get(request.room);
-    if (connections !== undefined) {
-      connections.set(request.connection, request);
-      return this.#presence.join(request);
-    }
-    this.#rooms.set(request.room, new Map([[request.connection, request]]));
+    const room = this.#rooms.get(request.room) ?? { seats: new Map<string, JoinRequest>(), noted: undefined };
+    this.#rooms.set(request.room, room);
+    room.seats.set(request.connection, request);
     // Both leave in this order on one connection: the index is never behind the room.
-    const noted = this.#index.noteRoom(request.room);
+    const noted = room.noted ?? this.#note(request.room);
     const joined = this.#presence.join(request);
     const [, result] = await Promise.all([noted, joined]);
     return result;
@@ -54,9 +60,9 @@ export class Seats {
   /** Replaces the state of the user who sits there (JSON text of an object). */
   async setState(seat: Seat, state: string): Promise<void> {
     await this.#presence.setState(seat, state);
-    const connections = this.#rooms.get(seat.room);
-    const request = connections?.get(seat.connection);
-    if (request !== undefined) connections?.set(seat.connection, { ...request, state });
+    const seats = this.#rooms.get(seat.room)?.seats;
+    const request = seats?.get(seat.connection);
+    if (request !== undefined) seats?.set(seat.connection, { ...request, state });
   }
 
   /** Gives a seat up; resolves once Redis has confirmed that, however long it takes. */
@@ -78,37 +84,74 @@ export class Seats {
   }
 
   /**
-   * Takes all seats again that are neither given up nor in their grace, for a node that goes on under a new incarnation.
-   * Rejects where one could not be taken; it may then be repeated.
+   * This node goes on under a new incarnation. `announced`: others tell that all of its members left, so whoever is put
+   * back is announced, once; otherwise nobody was told anything.
    */
-  async putBack(announced: boolean): Promise<void> {
-    for (const room of this.#rooms.keys()) await this.putBackIn(room, announced);
+  renewed(announced: boolean): void {
+    for (const room of this.#rooms.values()) room.noted = undefined;
+    if (announced) for (const seat of this.#all()) this.#expelled.add(keyOf(seat));
+  }
+
+  /**
+   * After `renewed`: first finishes what is being given up, then takes all other seats again. Rejects where one could not
+   * be taken; it may then be repeated.
+   */
+  async putBack(): Promise<void> {
+    const leaving = [...this.#leaving.values()];
+    for (let start = 0; start < leaving.length; start += SLICE) {
+      await Promise.all(leaving.slice(start, start + SLICE).map((seat) => this.#presence.leave(seat)));
+    }
+    await this.#takeAgain([...this.#all()]);
   }
 
   /** As `putBack`, for one room. */
-  async putBackIn(room: string, announced: boolean): Promise<void> {
-    const connections = this.#rooms.get(room);
-    if (connections === undefined) return;
-    await this.#index.noteRoom(room);
-    const seats = [...connections.values()].filter((seat) => !this.#isGoing(seat));
-    for (let start = 0; start < seats.length; start += PUT_BACK_SLICE) {
-      const slice = seats.slice(start, start + PUT_BACK_SLICE);
-      await Promise.all(slice.map((seat) => this.#takeAgain({ ...seat, quiet: !announced })));
+  async putBackIn(room: string): Promise<void> {
+    await this.#takeAgain([...(this.#rooms.get(room)?.seats.values() ?? [])]);
+  }
+
+  *#all(): Iterable<JoinRequest> {
+    for (const { seats } of this.#rooms.values()) yield* seats.values();
+  }
+
+  async #takeAgain(seats: readonly JoinRequest[]): Promise<void> {
+    for (let start = 0; start < seats.length; start += SLICE) {
+      // Asked in the turn in which it is sent: who left while the slices before were on their way must stay out.
+      const slice = seats.slice(start, start + SLICE).flatMap((seat) => this.#stillThere(seat) ?? []);
+      const noted = [...new Set(slice.map(({ room }) => room))].map((room) => this.#note(room));
+      await Promise.all([...noted, ...slice.map((seat) => this.#take(seat))]);
     }
   }
 
-  async #takeAgain(seat: JoinRequest): Promise<void> {
+  /** The seat as it is now. Who is in the grace counts as present, unless the others saw them leave. */
+  #stillThere(seat: Seat): JoinRequest | undefined {
+    const key = keyOf(seat);
+    const now = this.#rooms.get(seat.room)?.seats.get(seat.connection);
+    const isOut = this.#leaving.has(key) || (this.#graces.has(key) && this.#expelled.has(key));
+    return now?.attempt === seat.attempt && !isOut ? now : undefined;
+  }
+
+  async #take(seat: JoinRequest): Promise<void> {
+    const key = keyOf(seat);
     try {
-      await this.#presence.join(seat);
+      await this.#presence.join({ ...seat, quiet: !this.#expelled.has(key) });
     } catch (error) {
       // A newer join of the same connection has taken it, or it was refused: both are an outcome.
       if (!(error instanceof RoomcastError) || error.code === "unavailable") throw error;
     }
+    this.#expelled.delete(key);
   }
 
-  #isGoing(seat: Seat): boolean {
-    const key = keyOf(seat);
-    return this.#leaving.has(key) || this.#graces.has(key);
+  async #note(name: string): Promise<void> {
+    const noted = this.#index.noteRoom(name);
+    const room = this.#rooms.get(name);
+    if (room !== undefined) room.noted = noted;
+    try {
+      await noted;
+    } catch (error) {
+      // Whoever joins next tries again: a seat that the index does not know of would outlive the node.
+      if (room?.noted === noted) room.noted = undefined;
+      throw error;
+    }
   }
 
   /** As `leave`, for those who do not wait for it. */
@@ -133,11 +176,12 @@ export class Seats {
   }
 
   #forget(seat: Seat): void {
-    const connections = this.#rooms.get(seat.room);
+    this.#expelled.delete(keyOf(seat));
+    const room = this.#rooms.get(seat.room);
     // A newer join of the same connection has the seat now.
-    if (connections === undefined || (connections.get(seat.connection)?.attempt ?? 0) > seat.attempt) return;
-    connections.delete(seat.connection);
-    if (connections.size > 0) return;
+    if (room === undefined || (room.seats.get(seat.connection)?.attempt ?? 0) > seat.attempt) return;
+    room.seats.delete(seat.connection);
+    if (room.seats.size > 0) return;
     this.#rooms.delete(seat.room);
     this.#index.forgetRoom(seat.room).catch(this.#failed);
   }

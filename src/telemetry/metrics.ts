@@ -57,11 +57,13 @@ export class Metrics {
   #delivered = 0;
   #gaps = 0;
   #slowReaders = 0;
+  #resubscribes = 0;
   readonly #requestsRefused = new LabelledCounts("request", "code");
   readonly #connectionsRefused = new LabelledCounts("code");
   readonly #resyncs = new LabelledCounts("reason");
   readonly #append: Histogram;
   readonly #delay: Histogram;
+  readonly #roundTrip: Histogram;
   readonly #rooms: RoomMetrics;
 
   /** `topRooms`: most rooms with series of their own. */
@@ -78,6 +80,7 @@ export class Metrics {
     this.#counter("roomcast_signals_accepted_total", "Signals accepted", () => this.#signals);
     this.#counter("roomcast_gaps_repaired_total", "Gaps in a feed that were filled from the log", () => this.#gaps);
     this.#counter("roomcast_slow_readers_total", "Readers that left the live stream", () => this.#slowReaders);
+    this.#counter("roomcast_resubscribes_total", "Dead subscriptions that were built anew", () => this.#resubscribes);
     this.#labelled("roomcast_requests_refused_total", "Requests answered with an error", this.#requestsRefused);
     this.#labelled("roomcast_connections_refused_total", "Handshakes refused", this.#connectionsRefused);
     this.#labelled("roomcast_resyncs_total", "Readers whose stream ended in resync", this.#resyncs);
@@ -85,6 +88,12 @@ export class Metrics {
     this.#delay = new Histogram({
       name: "roomcast_delivery_delay_seconds",
       help: "From a message's ts, by Redis' clock, until this node passes it on, by its own",
+      buckets: DELAY_BUCKETS_SECONDS,
+      registers,
+    });
+    this.#roundTrip = new Histogram({
+      name: "roomcast_pulse_round_trip_seconds",
+      help: "What this node publishes to itself, twice a second, until it comes back",
       buckets: DELAY_BUCKETS_SECONDS,
       registers,
     });
@@ -123,6 +132,16 @@ export class Metrics {
 
   gapRepaired(): void {
     this.#gaps++;
+  }
+
+  /** A subscription was dead though its connection was open. */
+  resubscribed(): void {
+    this.#resubscribes++;
+  }
+
+  /** What this node published to itself came back. */
+  roundTrip(seconds: number): void {
+    this.#roundTrip.observe(seconds);
   }
 
   /** A reader's stream ended. */

@@ -8,6 +8,7 @@ import { connectClient } from "../support/client.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { Member } from "../support/member.ts";
+import { metric } from "../support/metric.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { stopsWithTest } from "../support/teardown.ts";
 import { signToken } from "../support/token.ts";
@@ -29,11 +30,6 @@ async function clusterKeeping(maxBytes: number, env: Record<string, string> = {}
   const file = join(folder, "types.json");
   writeFileSync(file, JSON.stringify({ chat: { history: { maxMessages: 100_000, maxBytes } } }));
   return await startCluster({ nodes: 1, env: { ROOM_TYPES: file, RATE_LIMITS: "off", ...env } });
-}
-
-async function metric(cluster: TestCluster, name: string): Promise<number> {
-  const text = await (await fetch(`${cluster.adminUrls[0]}/metrics`)).text();
-  return Number(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(text)?.[1] ?? Number.NaN);
 }
 
 async function member(cluster: TestCluster): Promise<Member> {
