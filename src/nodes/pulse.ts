@@ -2,6 +2,8 @@
 const BEAT_MS = 500;
 /** Not heard for this long: members are told that messages will be late. */
 const STALLED_AFTER_MS = 2_000;
+/** Nothing could be written for this long: a beat more, or an outage would look like a refusal too. */
+const REFUSED_AFTER_MS = STALLED_AFTER_MS + BEAT_MS;
 /** Redis takes what is published, and nothing comes back for this long: the subscription is dead, whatever TCP says. */
 const DEAF_AFTER_MS = 3_000;
 
@@ -109,7 +111,7 @@ export class Pulse {
 
   #notWritten(error: unknown): void {
     this.#refusal = error instanceof Error ? error.message : String(error);
-    if (this.#refused || this.#stalled || this.unwrittenMs < STALLED_AFTER_MS) return;
+    if (this.#refused || this.#stalled || this.unwrittenMs < REFUSED_AFTER_MS) return;
     this.#refused = true;
     this.#options.refused(this.#refusal);
   }

@@ -22,7 +22,7 @@ const GIVEN_UP_MS = 600_000;
 /** Rooms of a node that is gone that are swept at a time: one by one, a far Redis would take longer than G4 allows. */
 const SWEEP_ROOMS = 20;
 /** Entries that one step of a sweep looks at. */
-const SWEEP_SLICE = 500;
+const SWEEP_SLICE = 200;
 
 export interface RedisPresenceOptions {
   /** Joins, leaves and states, in the order of the calls. */
