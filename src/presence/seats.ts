@@ -16,12 +16,20 @@ export interface RoomIndex {
   forgetRoom(room: string): Promise<void>;
 }
 
+/** Who sits, or has not been confirmed to have left. */
+interface Seated {
+  request: JoinRequest;
+  /** The life of this node under which the seat was taken last. */
+  life: number;
+}
+
 /** A room in which this node has seats, or may have. */
 interface SeatedRoom {
-  /** By connection: who sits, or has not been confirmed to have left. */
-  readonly seats: Map<string, JoinRequest>;
-  /** The index has the room once this is resolved; undefined where that failed. */
+  /** By connection. */
+  readonly seats: Map<string, Seated>;
+  /** Under `life`, the index has the room once this is resolved; undefined where that failed. */
   noted: Promise<void> | undefined;
+  life: number;
 }
 
 /**
@@ -35,8 +43,10 @@ export class Seats {
   readonly #rooms = new Map<string, SeatedRoom>();
   readonly #leaving = new Map<string, Seat>();
   readonly #graces = new Map<string, NodeJS.Timeout>();
-  /** Seats of which others may have been told that they were given up, and which are not taken again yet. */
-  readonly #expelled = new Set<string>();
+  /** Counts the incarnations: nothing has to be gone through when one ends. */
+  #life = 0;
+  /** Others were shown that all seats of earlier lives were given up. */
+  #shownLeaving = 0;
   #closed = false;
 
   constructor(presence: Presence, index: RoomIndex, failed: (error: unknown) => void) {
@@ -47,11 +57,15 @@ export class Seats {
 
   /** Takes a seat. On a failure whose outcome is unknown the caller gives it up by `leave`. */
   async join(request: JoinRequest): Promise<Joined> {
-    const room = this.#rooms.get(request.room) ?? { seats: new Map<string, JoinRequest>(), noted: undefined };
+    const room = this.#rooms.get(request.room) ?? {
+      seats: new Map<string, Seated>(),
+      noted: undefined,
+      life: this.#life,
+    };
     this.#rooms.set(request.room, room);
-    room.seats.set(request.connection, request);
+    room.seats.set(request.connection, { request, life: this.#life });
     // Both leave in this order on one connection: the index is never behind the room.
-    const noted = room.noted ?? this.#note(request.room);
+    const noted = (room.life === this.#life ? room.noted : undefined) ?? this.#note(request.room);
     const joined = this.#presence.join(request);
     const [, result] = await Promise.all([noted, joined]);
     return result;
@@ -60,9 +74,8 @@ export class Seats {
   /** Replaces the state of the user who sits there (JSON text of an object). */
   async setState(seat: Seat, state: string): Promise<void> {
     await this.#presence.setState(seat, state);
-    const seats = this.#rooms.get(seat.room)?.seats;
-    const request = seats?.get(seat.connection);
-    if (request !== undefined) seats?.set(seat.connection, { ...request, state });
+    const seated = this.#rooms.get(seat.room)?.seats.get(seat.connection);
+    if (seated !== undefined) seated.request = { ...seated.request, state };
   }
 
   /** Gives a seat up; resolves once Redis has confirmed that, however long it takes. */
@@ -88,8 +101,8 @@ export class Seats {
    * back is announced, once; otherwise nobody was told anything.
    */
   renewed(announced: boolean): void {
-    for (const room of this.#rooms.values()) room.noted = undefined;
-    if (announced) for (const seat of this.#all()) this.#expelled.add(keyOf(seat));
+    this.#life += 1;
+    if (announced) this.#shownLeaving = this.#life;
   }
 
   /**
@@ -101,50 +114,63 @@ export class Seats {
     for (let start = 0; start < leaving.length; start += SLICE) {
       await Promise.all(leaving.slice(start, start + SLICE).map((seat) => this.#presence.leave(seat)));
     }
-    await this.#takeAgain([...this.#all()]);
+    await this.#takeAgain(this.#ofEarlierLives());
   }
 
-  /** As `putBack`, for one room. */
+  /** As `putBack`, for one room that the store lost. */
   async putBackIn(room: string): Promise<void> {
-    await this.#takeAgain([...(this.#rooms.get(room)?.seats.values() ?? [])]);
+    await this.#takeAgain(this.#rooms.get(room)?.seats.values() ?? []);
   }
 
-  *#all(): Iterable<JoinRequest> {
-    for (const { seats } of this.#rooms.values()) yield* seats.values();
-  }
-
-  async #takeAgain(seats: readonly JoinRequest[]): Promise<void> {
-    for (let start = 0; start < seats.length; start += SLICE) {
-      // Asked in the turn in which it is sent: who left while the slices before were on their way must stay out.
-      const slice = seats.slice(start, start + SLICE).flatMap((seat) => this.#stillThere(seat) ?? []);
-      const noted = [...new Set(slice.map(({ room }) => room))].map((room) => this.#note(room));
-      await Promise.all([...noted, ...slice.map((seat) => this.#take(seat))]);
+  *#ofEarlierLives(): Iterable<Seated> {
+    for (const { seats } of this.#rooms.values()) {
+      for (const seated of seats.values()) if (seated.life < this.#life) yield seated;
     }
   }
 
-  /** The seat as it is now. Who is in the grace counts as present, unless the others saw them leave. */
-  #stillThere(seat: Seat): JoinRequest | undefined {
-    const key = keyOf(seat);
-    const now = this.#rooms.get(seat.room)?.seats.get(seat.connection);
-    const isOut = this.#leaving.has(key) || (this.#graces.has(key) && this.#expelled.has(key));
-    return now?.attempt === seat.attempt && !isOut ? now : undefined;
+  /** Goes through the seats as it gets to them: who left while others were on their way must stay out. */
+  async #takeAgain(seats: Iterable<Seated>): Promise<void> {
+    const rest = seats[Symbol.iterator]();
+    for (let slice = this.#nextSlice(rest); slice.length > 0; slice = this.#nextSlice(rest)) {
+      const noted = [...new Set(slice.map(({ request }) => request.room))].map((room) => this.#note(room));
+      await Promise.all([...noted, ...slice.map((seated) => this.#take(seated))]);
+    }
   }
 
-  async #take(seat: JoinRequest): Promise<void> {
-    const key = keyOf(seat);
+  #nextSlice(rest: Iterator<Seated>): Seated[] {
+    const slice: Seated[] = [];
+    while (slice.length < SLICE) {
+      const next = rest.next();
+      if (next.done) break;
+      if (!this.#isOut(next.value)) slice.push(next.value);
+    }
+    return slice;
+  }
+
+  async #take(seated: Seated): Promise<void> {
+    const life = this.#life;
     try {
-      await this.#presence.join({ ...seat, quiet: !this.#expelled.has(key) });
+      await this.#presence.join({ ...seated.request, quiet: seated.life >= this.#shownLeaving });
     } catch (error) {
       // A newer join of the same connection has taken it, or it was refused: both are an outcome.
       if (!(error instanceof RoomcastError) || error.code === "unavailable") throw error;
     }
-    this.#expelled.delete(key);
+    seated.life = life;
+  }
+
+  /** Given up, or in the grace and shown to have left; else who is in the grace counts as present. */
+  #isOut({ request, life }: Seated): boolean {
+    const key = keyOf(request);
+    return this.#leaving.has(key) || (this.#graces.has(key) && life < this.#shownLeaving);
   }
 
   async #note(name: string): Promise<void> {
     const noted = this.#index.noteRoom(name);
     const room = this.#rooms.get(name);
-    if (room !== undefined) room.noted = noted;
+    if (room !== undefined) {
+      room.noted = noted;
+      room.life = this.#life;
+    }
     try {
       await noted;
     } catch (error) {
@@ -176,10 +202,9 @@ export class Seats {
   }
 
   #forget(seat: Seat): void {
-    this.#expelled.delete(keyOf(seat));
     const room = this.#rooms.get(seat.room);
     // A newer join of the same connection has the seat now.
-    if (room === undefined || (room.seats.get(seat.connection)?.attempt ?? 0) > seat.attempt) return;
+    if (room === undefined || (room.seats.get(seat.connection)?.request.attempt ?? 0) > seat.attempt) return;
     room.seats.delete(seat.connection);
     if (room.seats.size > 0) return;
     this.#rooms.delete(seat.room);

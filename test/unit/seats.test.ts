@@ -124,6 +124,8 @@ describe("the seats of a node", () => {
     await all.putBack();
     expect(store.take()).toEqual(["note chat:1", "join chat:1 a loud"]);
     await all.putBack();
+    expect(store.take()).toEqual([]);
+    await all.putBackIn("chat:1");
     expect(store.take()).toEqual(["note chat:1", "join chat:1 a quiet"]);
   });
 
@@ -170,12 +172,12 @@ describe("the seats of a node", () => {
     store.take();
     await store.answer();
     const second = store.take();
-    expect(second.filter((line) => line.startsWith("join"))).toHaveLength(499);
+    expect(second.filter((line) => line.startsWith("join"))).toHaveLength(500);
     expect(second).not.toContain("join chat:1 c700 quiet");
     expect(second).toContain("join chat:1 c701 quiet");
     store.holding = false;
     await store.answer();
-    expect(store.take().filter((line) => line.startsWith("join"))).toHaveLength(200);
+    expect(store.take().filter((line) => line.startsWith("join"))).toHaveLength(199);
     await Promise.all([done, left]);
   });
 });
