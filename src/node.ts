@@ -65,6 +65,7 @@ class Node implements RoomcastNode {
     const gauges = {
       connections: () => this.#sockets.connections,
       feeds: () => this.#feeds.size,
+      owed: () => this.#sockets.owed,
       rooms: () => this.#feeds.all(),
     };
     const metrics = new Metrics(config.nodeName, gauges, config.limits.metricsTopRooms);
@@ -123,6 +124,7 @@ class Node implements RoomcastNode {
         log.error({ request, connection, err: error }, "a request failed");
       },
       handshakeFailed: (error) => log.error({ err: error }, "a handshake failed"),
+      signalDropped: () => metrics.signalDropped(),
     });
     this.#store.serve(this.#sockets.io, {
       stalled: (since) => {

@@ -9,6 +9,8 @@ export type ResyncReason = ServerEvents["resync"]["reason"];
 export interface Gauges {
   readonly connections: () => number;
   readonly feeds: () => number;
+  /** Bytes that all connections were sent and have not taken. */
+  readonly owed: () => number;
   readonly rooms: () => Iterable<RoomSample>;
 }
 
@@ -54,6 +56,7 @@ export class Metrics {
   readonly registry = new Registry();
   #accepted = 0;
   #signals = 0;
+  #signalsDropped = 0;
   #delivered = 0;
   #gaps = 0;
   #slowReaders = 0;
@@ -75,9 +78,15 @@ export class Metrics {
       .set(1);
     this.#gauge("roomcast_connections", "Connections of this node that are authenticated", gauges.connections);
     this.#gauge("roomcast_feeds", "Rooms that this node follows", gauges.feeds);
+    this.#gauge("roomcast_outbound_bytes", "Bytes sent to connections and not taken by them", gauges.owed);
     this.#counter("roomcast_messages_accepted_total", "Messages acknowledged as stored", () => this.#accepted);
     this.#counter("roomcast_messages_delivered_total", "Messages handed to connections", () => this.#delivered);
     this.#counter("roomcast_signals_accepted_total", "Signals accepted", () => this.#signals);
+    this.#counter(
+      "roomcast_signals_dropped_total",
+      "Signals not written to slow connections",
+      () => this.#signalsDropped,
+    );
     this.#counter("roomcast_gaps_repaired_total", "Gaps in a feed that were filled from the log", () => this.#gaps);
     this.#counter("roomcast_slow_readers_total", "Readers that left the live stream", () => this.#slowReaders);
     this.#counter("roomcast_resubscribes_total", "Dead subscriptions that were built anew", () => this.#resubscribes);
@@ -113,6 +122,11 @@ export class Metrics {
 
   signalAccepted(_room: string): void {
     this.#signals++;
+  }
+
+  /** A signal was not written to a connection that owes too much. */
+  signalDropped(): void {
+    this.#signalsDropped++;
   }
 
   /** A message of this `ts` (Unix milliseconds, by Redis' clock) is passed on now. */

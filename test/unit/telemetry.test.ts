@@ -55,7 +55,7 @@ describe("metrics", () => {
   const scrape = async (metrics: Metrics) => (await metrics.registry.metrics()).split("\n");
 
   test("count what callers say", async () => {
-    const metrics = new Metrics("node-1", { connections: () => 5, feeds: () => 2, rooms: () => [] }, 50);
+    const metrics = new Metrics("node-1", { connections: () => 5, feeds: () => 2, owed: () => 0, rooms: () => [] }, 50);
     metrics.messageAccepted("chat:1", 0.004);
     metrics.messageAccepted("chat:1", 3);
     metrics.signalAccepted("chat:1");
@@ -92,7 +92,7 @@ describe("metrics", () => {
   });
 
   test("of two nodes in one process are apart", async () => {
-    const gauges = { connections: () => 0, feeds: () => 0, rooms: () => [] };
+    const gauges = { connections: () => 0, feeds: () => 0, owed: () => 0, rooms: () => [] };
     const first = new Metrics("a", gauges, 50);
     first.delivered(1);
     expect(await scrape(new Metrics("b", gauges, 50))).toContain("roomcast_messages_delivered_total 0");
