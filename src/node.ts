@@ -20,7 +20,7 @@ import { memoryStore, redisStore, type Store } from "./store.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { Metrics } from "./telemetry/metrics.ts";
 
-/** Redis may be away for this long before the balancer is told, so that a blip does not empty it. In milliseconds. */
+/** Redis may be away, or take no writes, for this long before the balancer is told, so that a blip does not empty it. In milliseconds. */
 const UNREADY_AFTER_MS = 3_000;
 
 /** How long a stop waits for connections to end by themselves, in milliseconds. */
@@ -73,10 +73,12 @@ class Node implements RoomcastNode {
     const gauges = {
       connections: () => this.#sockets.connections,
       feeds: () => this.#feeds.size,
+      owed: () => this.#sockets.owed,
       rooms: () => this.#feeds.all(),
     };
     const metrics = new Metrics(config.nodeName, gauges, config.limits.metricsTopRooms);
-    this.#store = config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis.url, log);
+    this.#store =
+      config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis.url, log, metrics);
     this.#feeds = new Feeds({
       channels: this.#store.channels,
       log: this.#store.log,
@@ -84,7 +86,7 @@ class Node implements RoomcastNode {
       counts: metrics,
       policyOf: (room) => config.roomTypes.of(room),
       failed: (room, error) => log.error({ room, err: error }, "a feed failed"),
-      lost: (room) => this.#seats.putBackIn(room, false),
+      lost: (room) => this.#seats.putBackIn(room),
       closed: (feed) => metrics.roomClosed(feed),
     });
     this.#seats = new Seats(this.#store.presence, this.#store.index, failed("leaving a room failed"));
@@ -146,6 +148,7 @@ class Node implements RoomcastNode {
       },
       handshakeFailed: (error) => log.error({ err: error }, "a handshake failed"),
       orderFailed: failed("an order could not be carried out"),
+      signalDropped: () => metrics.signalDropped(),
     });
     this.#store.serve(this.#sockets.io, {
       stalled: (since) => {
@@ -156,8 +159,9 @@ class Node implements RoomcastNode {
         log.info("this node hears Redis again");
         this.#sockets.tell("restored", {});
       },
-      putBack: async (announced) => {
-        await this.#seats.putBack(announced);
+      renewed: (announced) => this.#seats.renewed(announced),
+      putBack: async () => {
+        await this.#seats.putBack();
         this.#feeds.suspectAll();
         this.#control.suspect();
       },
@@ -214,8 +218,11 @@ class Node implements RoomcastNode {
 
   #readiness(): Readiness {
     if (this.#phase !== "running") return { ready: false, reason: this.#phase };
-    const { silentMs } = this.#store.pulse;
+    const { silentMs, unwrittenMs, refusal } = this.#store.pulse;
     if (silentMs > UNREADY_AFTER_MS) return { ready: false, reason: `Redis has been away for ${silentMs} ms` };
+    if (unwrittenMs > UNREADY_AFTER_MS) {
+      return { ready: false, reason: `Redis has taken no writes for ${unwrittenMs} ms: ${refusal ?? "no answer"}` };
+    }
     return { ready: true, reason: "running" };
   }
 }

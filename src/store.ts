@@ -47,13 +47,26 @@ export interface StorePulse {
   readonly hearing: boolean;
   /** For how long nothing was heard, in milliseconds. */
   readonly silentMs: number;
+  /** For how long nothing could be written, in milliseconds, and what the last write was refused with. */
+  readonly unwrittenMs: number;
+  readonly refusal: string | undefined;
+}
+
+/** What the store counts: these only add up. */
+export interface StoreCounts {
+  /** A subscription was built anew because nothing came back. */
+  resubscribed(): void;
+  /** What this node published to itself came back after so many seconds. */
+  roundTrip(seconds: number): void;
 }
 
 export interface StoreEvents {
   stalled(since: number): void;
   restored(): void;
-  /** The store knows nothing of this node's members any more. `announced`: others were told that they left. */
-  putBack(announced: boolean): Promise<void>;
+  /** The store knows nothing of this node's members any more. `announced`: others tell that they left. */
+  renewed(announced: boolean): void;
+  /** After `renewed`: puts them back. */
+  putBack(): Promise<void>;
 }
 
 /** Everything in this process: one node, gone with it. */
@@ -69,7 +82,7 @@ export function memoryStore({ dedupeSeconds }: Config): Store {
     bans,
     index: presence,
     channels,
-    pulse: { hearing: true, silentMs: 0 },
+    pulse: { hearing: true, silentMs: 0, unwrittenMs: 0, refusal: undefined },
     serve: () => undefined,
     ready: nothing,
     handOver: nothing,
@@ -80,8 +93,11 @@ export function memoryStore({ dedupeSeconds }: Config): Store {
 /** How long to wait for Redis at the start before looking again, in milliseconds. */
 const START_RETRY_MS = 250;
 
+/** Longer than any pause between two beats; a node that is gone leaves nothing behind. In milliseconds. */
+const BEAT_LIFE_MS = 60_000;
+
 /** Everything in Redis, by three connections. */
-export function redisStore(config: Config, url: string, log: Logger): Store {
+export function redisStore(config: Config, url: string, log: Logger, counts: StoreCounts): Store {
   const connect = (role: ConnectionRole) =>
     connectRedis(url, { role, name: `${config.redisPrefix}-${role}`, report: reportOutage(log) });
   const commands = connect("commands");
@@ -97,6 +113,7 @@ export function redisStore(config: Config, url: string, log: Logger): Store {
   const incarnation = new Incarnation();
   const presence = new RedisPresence({ commands, reads, keys, incarnation, dedupeMs });
   const pulseChannel = keys.pulse(incarnation.current);
+  const beatKey = keys.beat(incarnation.current);
   let events: StoreEvents | undefined;
   const leaseMs = config.limits.leaseSeconds * 1_000;
   const life = new Life({
@@ -107,9 +124,12 @@ export function redisStore(config: Config, url: string, log: Logger): Store {
       log.warn({ incarnation: gone }, "a node is gone: taking its members out");
       await presence.sweepNode(gone);
     },
-    putBack: async (announced) => {
+    renewed: (announced) => {
       log.warn({ announced }, "the lease was lost: putting the members back");
-      await events?.putBack(announced);
+      events?.renewed(announced);
+    },
+    putBack: async () => {
+      await events?.putBack();
     },
     failed: (where, error) => log.debug({ err: error }, where),
   });
@@ -117,12 +137,19 @@ export function redisStore(config: Config, url: string, log: Logger): Store {
     publish: async (beat) => {
       await commands.spublish(pulseChannel, beat);
     },
+    write: async (beat) => {
+      await commands.set(beatKey, beat, "PX", BEAT_LIFE_MS);
+    },
     resubscribe: () => {
       log.warn("nothing comes back from Redis: subscribing anew");
+      counts.resubscribed();
       subscriber.disconnect(true);
     },
+    roundTrip: (seconds) => counts.roundTrip(seconds),
     stalled: (since) => events?.stalled(since),
     restored: () => events?.restored(),
+    refused: (reason) => log.warn({ reason }, "Redis takes no writes"),
+    accepted: () => log.info("Redis takes writes again"),
   });
   return {
     log: new RedisLog({ commands, reads, keys, dedupeMs }),
@@ -138,7 +165,7 @@ export function redisStore(config: Config, url: string, log: Logger): Store {
     ready: async () => {
       await untilDone(() => requireServerVersion(commands));
       verified = true;
-      await untilDone(() => channels.hearRaw(pulseChannel, () => pulse.heard()));
+      await untilDone(() => channels.hearRaw(pulseChannel, (beat) => pulse.heard(beat.toString())));
       await untilDone(() => life.begin());
     },
     handOver: (graceMs) => life.end(graceMs),

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { RoomcastError } from "../errors.ts";
 import type { ChannelListener, RoomChannels } from "../feed/room-channels.ts";
@@ -7,6 +8,9 @@ import type { Keys } from "../redis/keys.ts";
 
 /** Most channels in one SSUBSCRIBE and before other work of the loop has its turn. */
 const CHANNELS_PER_CALL = 500;
+
+/** Before a subscription that Redis refused is tried again, in milliseconds. */
+const RETRY_MS = 250;
 
 type Raw = (channel: Buffer, message: Buffer) => void;
 
@@ -38,6 +42,8 @@ export class RedisChannels implements RoomChannels {
   readonly #failed: (error: unknown) => void;
   readonly #channels = new Map<string, Channel>();
   #stockListener: Raw | undefined;
+  /** Counts the connections that were made. */
+  #connections = 0;
 
   /** `redis` is a connection of its own, with `autoResubscribe` and the offline queue off. */
   constructor(redis: Redis, keys: Keys, failed: (error: unknown) => void) {
@@ -132,12 +138,27 @@ export class RedisChannels implements RoomChannels {
   }
 
   async #resume(): Promise<void> {
+    this.#connections += 1;
+    const connection = this.#connections;
     const wanted = [...this.#channels.values()];
     for (let start = 0; start < wanted.length; start += CHANNELS_PER_CALL) {
-      const chunk = wanted.slice(start, start + CHANNELS_PER_CALL).filter(({ name }) => this.#channels.has(name));
-      if (chunk.length === 0) continue;
-      await this.#subscribe(chunk);
-      for (const channel of chunk) channel.listener?.resumed();
+      await this.#resumeSome(wanted.slice(start, start + CHANNELS_PER_CALL), connection);
+    }
+  }
+
+  /** Until Redis confirms, or there is another connection: what is left out is deaf, and nothing shows it. */
+  async #resumeSome(channels: readonly Channel[], connection: number): Promise<void> {
+    while (connection === this.#connections && this.#redis.status === "ready") {
+      const chunk = channels.filter(({ name }) => this.#channels.has(name));
+      if (chunk.length === 0) return;
+      try {
+        await this.#subscribe(chunk);
+        for (const channel of chunk) channel.listener?.resumed();
+        return;
+      } catch (error) {
+        this.#failed(error);
+        await delay(RETRY_MS, undefined, { ref: false });
+      }
     }
   }
 

@@ -1,4 +1,4 @@
-import type { Entry, Position } from "../log/room-log.ts";
+import type { Entry, Page, Position } from "../log/room-log.ts";
 
 /**
  * How an entry stands to a place in the stream.
@@ -49,4 +49,24 @@ export function continueFrom(at: Position, read: readonly Entry[], heard: readon
     }
   }
   return { entries, at: place, end: "all" };
+}
+
+/** Where a client says that it stands. */
+export interface Claim {
+  readonly epoch: string;
+  readonly seq: number;
+  /** Of the message at `seq`, where the client knows it. */
+  readonly ts?: number | undefined;
+}
+
+/**
+ * What a client missed since the place that it claims: from a page after that place which was read at or after the
+ * moment of `fence`, the log's end as its join saw it. Undefined where the stream cannot be continued from there.
+ */
+export function missedSince(claim: Claim, fence: Position, page: Page): Continuation | undefined {
+  const first = page.entries[0];
+  if (page.head.epoch !== fence.epoch || first === undefined) return undefined;
+  const from: Position = { epoch: claim.epoch, seq: claim.seq, ts: claim.ts ?? first.prev };
+  const on = continueFrom(from, page.entries, []);
+  return on.entries.length === 0 ? undefined : on;
 }

@@ -83,6 +83,7 @@ export class Feed implements ChannelListener {
       },
       read: (seq) => this.#read(seq),
       suspect: () => around.suspect(this),
+      standing: () => this.#news.standing(),
       failed: (error) => around.failed(room, error),
     });
     this.#news = new PresenceNews(room, policy.presence, (frame, audience) => this.#readers.tell(frame, audience));

@@ -65,7 +65,7 @@ export class Feeds {
   constructor(options: FeedsOptions) {
     this.#options = options;
     this.#surroundings = {
-      readPage: (room, seq, retention) => this.#readPage(room, seq, retention),
+      readPage: (room, seq, retention) => this.readAfter(room, seq, retention),
       suspect: (feed) => this.#suspect(feed),
       pause: () => delay(RETRY_MS, undefined, { ref: false }),
       failed: options.failed,
@@ -111,6 +111,22 @@ export class Feeds {
     open.linger = setTimeout(() => this.#end(room, open), this.#options.limits.lingerMs).unref();
   }
 
+  /**
+   * A page after `seq`. Whoever asks for the same one while it is being read shares the reading: it may have begun before
+   * the call.
+   */
+  readAfter(room: string, seq: number, retention: Retention): Promise<Page> {
+    return this.#share(`after ${seq} ${room}`, () => this.#options.log.readAfter(room, seq, PAGE, retention));
+  }
+
+  /** The last `maxMessages` entries before `seq`; shared as `readAfter`. */
+  readBefore(room: string, seq: number, maxMessages: number, retention: Retention): Promise<Page> {
+    const size = { ...PAGE, maxMessages };
+    return this.#share(`before ${seq} ${maxMessages} ${room}`, () =>
+      this.#options.log.readBefore(room, seq, size, retention),
+    );
+  }
+
   /** Every feed is compared with its log soon: whatever was published may not have been heard. */
   suspectAll(): void {
     for (const { feed } of this.#open.values()) this.#suspect(feed);
@@ -141,12 +157,10 @@ export class Feeds {
     this.#options.channels.close(room);
   }
 
-  /** Readers that ask for the same page at the same time share the reading. */
-  #readPage(room: string, seq: number, retention: Retention): Promise<Page> {
-    const key = `${seq} ${room}`;
+  #share(key: string, read: () => Promise<Page>): Promise<Page> {
     const shared = this.#pages.get(key);
     if (shared !== undefined) return shared;
-    const reading = this.#options.log.readAfter(room, seq, PAGE, retention).finally(() => this.#pages.delete(key));
+    const reading = read().finally(() => this.#pages.delete(key));
     this.#pages.set(key, reading);
     return reading;
   }
@@ -159,6 +173,8 @@ export class Feeds {
   }
 
   async #check(): Promise<void> {
+    // All that are suspected in this turn are asked about together.
+    await Promise.resolve();
     try {
       while (this.#suspects.size > 0 && !this.#closed) await this.#compare(this.#takeSuspects());
     } finally {
@@ -171,12 +187,13 @@ export class Feeds {
       const heads = await this.#options.log.check(
         asked.map(({ feed: { room, retention }, question: { position } }) => ({ room, position, retention })),
       );
-      for (const [index, { feed, question }] of asked.entries()) {
+      const answers = asked.flatMap((suspect, index) => {
         const head = heads[index];
-        if (head === undefined) continue;
-        if (head.epoch !== question.position.epoch) await this.#options.lost(feed.room);
-        feed.compare(question, head);
-      }
+        return head === undefined ? [] : [{ ...suspect, head }];
+      });
+      const broken = answers.filter(({ question, head }) => head.epoch !== question.position.epoch);
+      await Promise.all(broken.map(({ feed }) => this.#options.lost(feed.room)));
+      for (const { feed, question, head } of answers) feed.compare(question, head);
     } catch (error) {
       await this.#compareLater(asked, error);
     }

@@ -43,6 +43,8 @@ export class PresenceNews {
   }
 
   hear(change: PresenceChange): void {
+    this.#version = change.version;
+    this.#memberCount = change.memberCount;
     if (change.memberCount > this.#limits.upToMembers) this.#crowded = true;
     if (this.#crowded && change.kind !== "userUpdated") this.#collect(change);
     else if (this.#timer !== undefined) this.#hold(change);
@@ -68,6 +70,19 @@ export class PresenceNews {
     this.#digest();
   }
 
+  /** For one member who missed changes: how many members there are, and that `getMembers` has them. */
+  standing(): Frame {
+    const event: ServerEvents["presence"] = {
+      room: this.#room,
+      joined: [],
+      left: [],
+      memberCount: this.#memberCount,
+      version: this.#version,
+      partial: true,
+    };
+    return Frame.ofEvent("presence", JSON.stringify(event));
+  }
+
   close(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -81,22 +96,19 @@ export class PresenceNews {
   }
 
   /** Only the last word on a user counts: who came and went within the second is in neither list. */
-  #collect({ kind, user, memberCount, version }: PresenceChange): void {
+  #collect({ kind, user }: PresenceChange): void {
     const [into, outOf] = kind === "userJoined" ? [this.#joined, this.#left] : [this.#left, this.#joined];
     if (!outOf.delete(user.id)) {
       if (into.size < DIGEST_NAMES) into.set(user.id, user);
       else this.#partial = true;
     }
     if (kind === "userLeft") this.#updates.delete(user.id);
-    this.#version = version;
-    this.#memberCount = memberCount;
     this.#timer ??= setTimeout(() => this.#digest(), DIGEST_MS);
   }
 
   #hold(change: PresenceChange): void {
     this.#updates.delete(change.user.id);
     this.#updates.set(change.user.id, change);
-    this.#version = change.version;
   }
 
   #digest(): void {

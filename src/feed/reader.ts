@@ -7,6 +7,8 @@ export interface Outlet {
   readonly connection: string;
   /** Queues a frame; order is kept. False once the connection owes more than its bound: stop, and await `drained`. */
   write(frame: Frame): boolean;
+  /** As `write`, for what may be lost: false, and nothing is written, where the connection owes more than its bound. */
+  offer(frame: Frame): boolean;
   /** Resolves once the connection owes little again, or is gone. */
   drained(): Promise<void>;
 }
@@ -28,6 +30,8 @@ export class Reader {
   position: Position;
   /** The version of presence that the join's ack told: older changes are no news. */
   version: number;
+  /** News of presence was not written because the connection owed too much; it is told where things stand later. */
+  missesNews = false;
 
   constructor(outlet: Outlet, position: Position, version: number) {
     this.outlet = outlet;

@@ -29,6 +29,8 @@ export interface Stream {
   read(seq: number): Promise<Page | undefined>;
   /** The log may have lost what a reader was given. */
   suspect(): void;
+  /** Where the room's presence stands, for somebody who missed changes. */
+  standing(): Frame;
   failed(error: unknown): void;
 }
 
@@ -128,13 +130,24 @@ export class Readers {
   /** A piece of news for all members who do not know it yet, with or without a stream. */
   tell(frame: Frame, { version, by }: Audience): void {
     for (const reader of this.#all.values()) {
-      if (version > reader.version && reader.outlet.connection !== by) reader.outlet.write(frame);
+      if (version <= reader.version || reader.outlet.connection === by) continue;
+      if (!reader.outlet.offer(frame) && !reader.missesNews) {
+        this.#tellLater(reader).catch((error: unknown) => this.#stream.failed(error));
+      }
     }
   }
 
   /** The room's presence begins to count anew. */
   forgetVersions(): void {
     for (const reader of this.#all.values()) reader.version = 0;
+  }
+
+  /** Whoever counts versions would not see that changes are missing before the next one comes. */
+  async #tellLater(reader: Reader): Promise<void> {
+    reader.missesNews = true;
+    await reader.outlet.drained();
+    reader.missesNews = false;
+    if (this.#all.get(reader.outlet) === reader) reader.outlet.write(this.#stream.standing());
   }
 
   #wait(reader: Reader): void {

@@ -112,6 +112,10 @@ export class ControlLog implements Outlet {
     return true;
   }
 
+  offer(frame: Frame): boolean {
+    return this.write(frame);
+  }
+
   drained(): Promise<void> {
     return Promise.resolve();
   }

@@ -11,10 +11,12 @@ export interface LifeOptions {
   /** Takes the members of a node that is gone out of all rooms. May be called again for the same one. */
   sweep(incarnation: string): Promise<void>;
   /**
-   * This node goes on under a new incarnation: puts its members back. `announced`: others were told that they left;
-   * otherwise the store lost them, and nobody was told anything.
+   * This node goes on under a new incarnation. `announced`: others tell that its members left; otherwise the store lost
+   * them, and nobody was told anything.
    */
-  putBack(announced: boolean): Promise<void>;
+  renewed(announced: boolean): void;
+  /** After `renewed`: puts this node's members back. May be called again. */
+  putBack(): Promise<void>;
   failed(where: string, error: unknown): void;
 }
 
@@ -29,8 +31,9 @@ export class Life {
   #begun = false;
   #renewing = false;
   #clearing = false;
-  /** Members are to be put back, and whether others were told that they left. */
-  #owed: { announced: boolean } | undefined;
+  /** Members are to be put back. */
+  #owing = false;
+  #puttingBack = false;
 
   constructor(options: LifeOptions) {
     this.#options = options;
@@ -68,37 +71,50 @@ export class Life {
   }
 
   async #renew(): Promise<void> {
-    const { leases, incarnation, leaseMs, putBack } = this.#options;
+    const { leases, incarnation, leaseMs, renewed } = this.#options;
     const state = await leases.renew(incarnation.current);
     if (state !== "held") {
       this.#heldSince = undefined;
-      this.#owed = { announced: state === "claimed" };
+      this.#owing = true;
       incarnation.renew();
+      renewed(state === "claimed");
       await leases.renew(incarnation.current);
     }
     this.#heldSince ??= performance.now();
-    if (this.#owed !== undefined) {
-      await putBack(this.#owed.announced);
-      this.#owed = undefined;
-    }
+    if (this.#owing && !this.#puttingBack) this.#putBack();
     if (performance.now() - this.#heldSince >= leaseMs && !this.#clearing) this.#clearUp();
+  }
+
+  /** Beside the renewing: many members take longer than a lease, which would run out again meanwhile. */
+  #putBack(): void {
+    this.#puttingBack = true;
+    this.#owing = false;
+    this.#options
+      .putBack()
+      .catch((error: unknown) => {
+        this.#owing = true;
+        this.#options.failed("putting members back failed", error);
+      })
+      .finally(() => {
+        this.#puttingBack = false;
+      });
   }
 
   /** Beside the renewing: the rooms of a large node may take longer than a lease. */
   #clearUp(): void {
     this.#clearing = true;
-    this.#clearOne()
+    this.#clearAll()
       .catch((error: unknown) => this.#options.failed("clearing up after a node failed", error))
       .finally(() => {
         this.#clearing = false;
       });
   }
 
-  async #clearOne(): Promise<void> {
+  async #clearAll(): Promise<void> {
     const { leases, sweep } = this.#options;
-    const gone = await leases.claim();
-    if (gone === undefined) return;
-    await sweep(gone);
-    await leases.cleared(gone);
+    for (let gone = await leases.claim(); gone !== undefined; gone = await leases.claim()) {
+      await sweep(gone);
+      await leases.cleared(gone);
+    }
   }
 }

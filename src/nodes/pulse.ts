@@ -2,30 +2,42 @@
 const BEAT_MS = 500;
 /** Not heard for this long: members are told that messages will be late. */
 const STALLED_AFTER_MS = 2_000;
+/** Nothing could be written for this long: a beat more, or an outage would look like a refusal too. */
+const REFUSED_AFTER_MS = STALLED_AFTER_MS + BEAT_MS;
 /** Redis takes what is published, and nothing comes back for this long: the subscription is dead, whatever TCP says. */
 const DEAF_AFTER_MS = 3_000;
 
 export interface PulseOptions {
   /** Publishes through the path that messages take. Rejects while Redis is away. */
   publish(beat: string): Promise<void>;
+  /** Writes something small. Rejects while Redis is away or takes no writes; the error's message says why. */
+  write(beat: string): Promise<void>;
   /** Builds the subscribing connection anew. */
   resubscribe(): void;
+  /** A beat came back after so many seconds. */
+  roundTrip(seconds: number): void;
   /** `since`: Unix milliseconds of the last beat that was heard. */
   stalled(since: number): void;
   restored(): void;
+  /** Redis is heard, and takes no writes; and once it does again. */
+  refused(reason: string): void;
+  accepted(): void;
 }
 
 /**
- * Whether this node hears Redis: it publishes a beat to itself and listens for it. A connection that is open proves
- * nothing; a message that came the whole way does.
+ * Whether this node hears Redis and can write to it: it publishes a beat to itself and listens for it, and writes it
+ * down. A connection that is open proves nothing; a message that came the whole way does. And a Redis that passes
+ * messages on may be full, or the replica of another one.
  */
 export class Pulse {
   readonly #options: PulseOptions;
   readonly #timer: NodeJS.Timeout;
-  #beat = 0;
   #heardAt = Date.now();
+  #writtenAt = Date.now();
   #publishedSince: number | undefined;
   #stalled = false;
+  #refusal: string | undefined;
+  #refused = false;
 
   constructor(options: PulseOptions) {
     this.#options = options;
@@ -41,10 +53,21 @@ export class Pulse {
     return Date.now() - this.#heardAt;
   }
 
+  /** For how long nothing could be written, in milliseconds. */
+  get unwrittenMs(): number {
+    return Date.now() - this.#writtenAt;
+  }
+
+  /** What the last write was refused with; undefined where it was not. */
+  get refusal(): string | undefined {
+    return this.#refusal;
+  }
+
   /** One of our own beats came back. */
-  heard(): void {
+  heard(beat: string): void {
     this.#heardAt = Date.now();
     this.#publishedSince = undefined;
+    this.#options.roundTrip((performance.now() - Number(beat)) / 1_000);
     if (!this.#stalled) return;
     this.#stalled = false;
     this.#options.restored();
@@ -63,8 +86,8 @@ export class Pulse {
       this.#publishedSince = undefined;
       this.#options.resubscribe();
     }
-    this.#beat += 1;
-    this.#options.publish(String(this.#beat)).then(
+    const beat = String(performance.now());
+    this.#options.publish(beat).then(
       () => {
         this.#publishedSince ??= Date.now();
       },
@@ -72,5 +95,24 @@ export class Pulse {
         this.#publishedSince = undefined;
       },
     );
+    this.#options.write(beat).then(
+      () => this.#written(),
+      (error: unknown) => this.#notWritten(error),
+    );
+  }
+
+  #written(): void {
+    this.#writtenAt = Date.now();
+    this.#refusal = undefined;
+    if (!this.#refused) return;
+    this.#refused = false;
+    this.#options.accepted();
+  }
+
+  #notWritten(error: unknown): void {
+    this.#refusal = error instanceof Error ? error.message : String(error);
+    if (this.#refused || this.#stalled || this.unwrittenMs < REFUSED_AFTER_MS) return;
+    this.#refused = true;
+    this.#options.refused(this.#refusal);
   }
 }

@@ -19,10 +19,10 @@ const LIST = readScript(new URL("./scripts/list.lua", import.meta.url));
 
 /** How long a join that was given up is kept out: longer than a broken connection can hold it back. */
 const GIVEN_UP_MS = 600_000;
-/** Rooms of a node that is gone that are taken up at a time. */
-const SWEEP_ROOMS = 100;
+/** Rooms of a node that is gone that are swept at a time: one by one, a far Redis would take longer than G4 allows. */
+const SWEEP_ROOMS = 20;
 /** Entries that one step of a sweep looks at. */
-const SWEEP_SLICE = 500;
+const SWEEP_SLICE = 200;
 
 export interface RedisPresenceOptions {
   /** Joins, leaves and states, in the order of the calls. */
@@ -123,12 +123,14 @@ export class RedisPresence implements Presence, RoomIndex {
   async sweepNode(incarnation: string): Promise<void> {
     const index = this.#keys.nodeRooms(incarnation);
     for (let rooms = await this.#someRooms(index); rooms.length > 0; rooms = await this.#someRooms(index)) {
-      for (const room of rooms) {
-        let cursor: string | undefined = "0";
-        while (cursor !== undefined) cursor = await this.sweep(room, incarnation, cursor);
-      }
+      await Promise.all(rooms.map((room) => this.#sweepRoom(room, incarnation)));
       await this.#redis.srem(index, ...rooms).catch(rethrow);
     }
+  }
+
+  async #sweepRoom(room: string, incarnation: string): Promise<void> {
+    let cursor: string | undefined = "0";
+    while (cursor !== undefined) cursor = await this.sweep(room, incarnation, cursor);
   }
 
   async #someRooms(index: string): Promise<string[]> {

@@ -4,8 +4,8 @@ import type { Joined, JoinRequest, Presence, Seat } from "./presence.ts";
 
 /** Waits between tries to take a seat away while Redis is away, in milliseconds. */
 const RETRY_MS = { first: 100, most: 2_000 };
-/** Seats that are taken again at a time. */
-const PUT_BACK_SLICE = 100;
+/** Most seats that are taken again, or given up, in one turn: more would hold the loop and Redis. */
+const SLICE = 500;
 
 /**
  * Which rooms a node has seats in, kept where others find it when the node dies. Both are repeatable.
@@ -16,6 +16,22 @@ export interface RoomIndex {
   forgetRoom(room: string): Promise<void>;
 }
 
+/** Who sits, or has not been confirmed to have left. */
+interface Seated {
+  request: JoinRequest;
+  /** The life of this node under which the seat was taken last. */
+  life: number;
+}
+
+/** A room in which this node has seats, or may have. */
+interface SeatedRoom {
+  /** By connection. */
+  readonly seats: Map<string, Seated>;
+  /** Under `life`, the index has the room once this is resolved; undefined where that failed. */
+  noted: Promise<void> | undefined;
+  life: number;
+}
+
 /**
  * The seats that this node answers for. A seat that was asked for is given up again until Redis has confirmed it:
  * a join whose outcome is unknown leaves no ghost.
@@ -24,10 +40,13 @@ export class Seats {
   readonly #presence: Presence;
   readonly #index: RoomIndex;
   readonly #failed: (error: unknown) => void;
-  /** By room and connection: who sits, or has not been confirmed to have left. */
-  readonly #rooms = new Map<string, Map<string, JoinRequest>>();
+  readonly #rooms = new Map<string, SeatedRoom>();
   readonly #leaving = new Map<string, Seat>();
   readonly #graces = new Map<string, { readonly seat: Seat; readonly timer: NodeJS.Timeout }>();
+  /** Counts the incarnations: nothing has to be gone through when one ends. */
+  #life = 0;
+  /** Others were shown that all seats of earlier lives were given up. */
+  #shownLeaving = 0;
   #closed = false;
 
   constructor(presence: Presence, index: RoomIndex, failed: (error: unknown) => void) {
@@ -38,14 +57,15 @@ export class Seats {
 
   /** Takes a seat. On a failure whose outcome is unknown the caller gives it up by `leave`. */
   async join(request: JoinRequest): Promise<Joined> {
-    const connections = this.#rooms.get(request.room);
-    if (connections !== undefined) {
-      connections.set(request.connection, request);
-      return this.#presence.join(request);
-    }
-    this.#rooms.set(request.room, new Map([[request.connection, request]]));
+    const room = this.#rooms.get(request.room) ?? {
+      seats: new Map<string, Seated>(),
+      noted: undefined,
+      life: this.#life,
+    };
+    this.#rooms.set(request.room, room);
+    room.seats.set(request.connection, { request, life: this.#life });
     // Both leave in this order on one connection: the index is never behind the room.
-    const noted = this.#index.noteRoom(request.room);
+    const noted = (room.life === this.#life ? room.noted : undefined) ?? this.#note(request.room);
     const joined = this.#presence.join(request);
     const [, result] = await Promise.all([noted, joined]);
     return result;
@@ -54,9 +74,8 @@ export class Seats {
   /** Replaces the state of the user who sits there (JSON text of an object). */
   async setState(seat: Seat, state: string): Promise<void> {
     await this.#presence.setState(seat, state);
-    const connections = this.#rooms.get(seat.room);
-    const request = connections?.get(seat.connection);
-    if (request !== undefined) connections?.set(seat.connection, { ...request, state });
+    const seated = this.#rooms.get(seat.room)?.seats.get(seat.connection);
+    if (seated !== undefined) seated.request = { ...seated.request, state };
   }
 
   /** Gives a seat up; resolves once Redis has confirmed that, however long it takes. */
@@ -78,37 +97,87 @@ export class Seats {
   }
 
   /**
-   * Takes all seats again that are neither given up nor in their grace, for a node that goes on under a new incarnation.
-   * Rejects where one could not be taken; it may then be repeated.
+   * This node goes on under a new incarnation. `announced`: others tell that all of its members left, so whoever is put
+   * back is announced, once; otherwise nobody was told anything.
    */
-  async putBack(announced: boolean): Promise<void> {
-    for (const room of this.#rooms.keys()) await this.putBackIn(room, announced);
+  renewed(announced: boolean): void {
+    this.#life += 1;
+    if (announced) this.#shownLeaving = this.#life;
   }
 
-  /** As `putBack`, for one room. */
-  async putBackIn(room: string, announced: boolean): Promise<void> {
-    const connections = this.#rooms.get(room);
-    if (connections === undefined) return;
-    await this.#index.noteRoom(room);
-    const seats = [...connections.values()].filter((seat) => !this.#isGoing(seat));
-    for (let start = 0; start < seats.length; start += PUT_BACK_SLICE) {
-      const slice = seats.slice(start, start + PUT_BACK_SLICE);
-      await Promise.all(slice.map((seat) => this.#takeAgain({ ...seat, quiet: !announced })));
+  /**
+   * After `renewed`: first finishes what is being given up, then takes all other seats again. Rejects where one could not
+   * be taken; it may then be repeated.
+   */
+  async putBack(): Promise<void> {
+    const leaving = [...this.#leaving.values()];
+    for (let start = 0; start < leaving.length; start += SLICE) {
+      await Promise.all(leaving.slice(start, start + SLICE).map((seat) => this.#presence.leave(seat)));
+    }
+    await this.#takeAgain(this.#ofEarlierLives());
+  }
+
+  /** As `putBack`, for one room that the store lost. */
+  async putBackIn(room: string): Promise<void> {
+    await this.#takeAgain(this.#rooms.get(room)?.seats.values() ?? []);
+  }
+
+  *#ofEarlierLives(): Iterable<Seated> {
+    for (const { seats } of this.#rooms.values()) {
+      for (const seated of seats.values()) if (seated.life < this.#life) yield seated;
     }
   }
 
-  async #takeAgain(seat: JoinRequest): Promise<void> {
+  /** Goes through the seats as it gets to them: who left while others were on their way must stay out. */
+  async #takeAgain(seats: Iterable<Seated>): Promise<void> {
+    const rest = seats[Symbol.iterator]();
+    for (let slice = this.#nextSlice(rest); slice.length > 0; slice = this.#nextSlice(rest)) {
+      const noted = [...new Set(slice.map(({ request }) => request.room))].map((room) => this.#note(room));
+      await Promise.all([...noted, ...slice.map((seated) => this.#take(seated))]);
+    }
+  }
+
+  #nextSlice(rest: Iterator<Seated>): Seated[] {
+    const slice: Seated[] = [];
+    while (slice.length < SLICE) {
+      const next = rest.next();
+      if (next.done) break;
+      if (!this.#isOut(next.value)) slice.push(next.value);
+    }
+    return slice;
+  }
+
+  async #take(seated: Seated): Promise<void> {
+    const life = this.#life;
     try {
-      await this.#presence.join(seat);
+      await this.#presence.join({ ...seated.request, quiet: seated.life >= this.#shownLeaving });
     } catch (error) {
       // A newer join of the same connection has taken it, or it was refused: both are an outcome.
       if (!(error instanceof RoomcastError) || error.code === "unavailable") throw error;
     }
+    seated.life = life;
   }
 
-  #isGoing(seat: Seat): boolean {
-    const key = keyOf(seat);
-    return this.#leaving.has(key) || this.#graces.has(key);
+  /** Given up, or in the grace and shown to have left; else who is in the grace counts as present. */
+  #isOut({ request, life }: Seated): boolean {
+    const key = keyOf(request);
+    return this.#leaving.has(key) || (this.#graces.has(key) && life < this.#shownLeaving);
+  }
+
+  async #note(name: string): Promise<void> {
+    const noted = this.#index.noteRoom(name);
+    const room = this.#rooms.get(name);
+    if (room !== undefined) {
+      room.noted = noted;
+      room.life = this.#life;
+    }
+    try {
+      await noted;
+    } catch (error) {
+      // Whoever joins next tries again: a seat that the index does not know of would outlive the node.
+      if (room?.noted === noted) room.noted = undefined;
+      throw error;
+    }
   }
 
   /** As `leave`, for those who do not wait for it. */
@@ -143,11 +212,11 @@ export class Seats {
   }
 
   #forget(seat: Seat): void {
-    const connections = this.#rooms.get(seat.room);
+    const room = this.#rooms.get(seat.room);
     // A newer join of the same connection has the seat now.
-    if (connections === undefined || (connections.get(seat.connection)?.attempt ?? 0) > seat.attempt) return;
-    connections.delete(seat.connection);
-    if (connections.size > 0) return;
+    if (room === undefined || (room.seats.get(seat.connection)?.request.attempt ?? 0) > seat.attempt) return;
+    room.seats.delete(seat.connection);
+    if (room.seats.size > 0) return;
     this.#rooms.delete(seat.room);
     this.#index.forgetRoom(seat.room).catch(this.#failed);
   }

@@ -66,6 +66,11 @@ export class Keys {
     return `${this.#prefix}:pulse:${incarnation}`;
   }
 
+  /** A string: what a node wrote last to find out whether it can. */
+  beat(incarnation: string): string {
+    return `${this.#prefix}:{node:${incarnation}}:beat`;
+  }
+
   /** A sorted set: the lives of all nodes, by the moment at which their leases run out. */
   leases(): string {
     return `${this.#prefix}:{nodes}:leases`;

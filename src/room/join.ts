@@ -1,17 +1,15 @@
 import { may } from "../auth/permissions.ts";
 import type { RoomPolicy } from "../auth/room-types.ts";
 import { RoomcastError } from "../errors.ts";
-import { continueFrom } from "../feed/catch-up.ts";
+import { missedSince } from "../feed/catch-up.ts";
 import type { Feed } from "../feed/feed.ts";
-import type { Entry, PageSize, Position } from "../log/room-log.ts";
+import type { Entry, Page, Position } from "../log/room-log.ts";
 import type { Joined as PresenceJoined } from "../presence/presence.ts";
-import { BOUNDS, type Replies, type Request } from "../protocol.ts";
+import type { Replies, Request } from "../protocol.ts";
 import type { Call } from "./call.ts";
 import type { Connection, Membership } from "./connection.ts";
 import { authorize, encodeJson, messagesOf, type RoomContext, takeRate } from "./context.ts";
 import { beginLeaving } from "./leave.ts";
-
-const PAGE: PageSize = { maxMessages: BOUNDS.pageMessages, maxBytes: BOUNDS.pageBytes };
 
 /** The `joining` membership of one attempt. */
 type Joining = Extract<Membership, { kind: "joining" }>;
@@ -143,12 +141,15 @@ async function readMissed(
   if (since.seq === head.seq) {
     return since.ts === undefined || since.ts === head.ts ? { entries: [], position: head } : undefined;
   }
-  const page = await context.log.readAfter(room, since.seq, PAGE, policy.retention);
-  const first = page.entries[0];
-  if (page.head.epoch !== head.epoch || first === undefined) return undefined;
-  const from: Position = { epoch: since.epoch, seq: since.seq, ts: since.ts ?? first.prev };
-  const on = continueFrom(from, page.entries, []);
-  return on.entries.length === 0 ? undefined : { entries: on.entries, position: on.at };
+  const page = await readAt(head, () => context.feeds.readAfter(room, since.seq, policy.retention));
+  const on = missedSince(since, head, page);
+  return on === undefined ? undefined : { entries: on.entries, position: on.at };
+}
+
+/** A page that was read at the join's fence or later. A shared one may have begun before that, the next one has not. */
+async function readAt({ epoch, seq }: Position, read: () => Promise<Page>): Promise<Page> {
+  const page = await read();
+  return page.head.epoch === epoch && page.head.seq >= seq ? page : await read();
 }
 
 /** The last messages up to the join's fence, as many as were asked for. */
@@ -160,8 +161,9 @@ async function readHistory(
 ): Promise<readonly Entry[]> {
   const maxMessages = request.history ?? 0;
   if (maxMessages === 0 || head.seq === 0) return [];
-  const size = { maxMessages, maxBytes: BOUNDS.pageBytes };
-  const page = await context.log.readBefore(request.room, head.seq + 1, size, policy.retention);
+  const page = await readAt(head, () =>
+    context.feeds.readBefore(request.room, head.seq + 1, maxMessages, policy.retention),
+  );
   return page.head.epoch === head.epoch ? page.entries : [];
 }
 

@@ -32,6 +32,9 @@ export interface HandshakeEvents {
   handshakeFailed(error: unknown): void;
 }
 
+/** Throws where a verified connection cannot be taken. */
+type Admit = (socket: Socket, identity: Identity) => void;
+
 /** Verified identities by socket. Not in `socket.data`: the adapter would publish them. */
 export class Handshakes {
   readonly #identities = new WeakMap<Socket, Identity>();
@@ -44,7 +47,7 @@ export class Handshakes {
   }
 
   /** The middleware: nobody gets past it without a valid token. `admit` may refuse whom it has verified. */
-  readonly middleware = (admit: (identity: Identity) => void) => (socket: Socket, next: (error?: Error) => void) => {
+  readonly middleware = (admit: Admit) => (socket: Socket, next: (error?: Error) => void) => {
     this.#verify(socket, admit).then(
       () => next(),
       (error: unknown) => next(this.#refusal(error)),
@@ -58,9 +61,9 @@ export class Handshakes {
     return identity;
   }
 
-  async #verify(socket: Socket, admit: (identity: Identity) => void): Promise<void> {
+  async #verify(socket: Socket, admit: Admit): Promise<void> {
     const identity = await this.#verifier.verify(takeToken(socket));
-    admit(identity);
+    admit(socket, identity);
     this.#identities.set(socket, identity);
   }
 

@@ -23,11 +23,18 @@ export class OutboundBudget {
     this.#timer = setInterval(() => this.enforce(), LOOK_MS).unref();
   }
 
+  /** What all of them owe together, in bytes. */
+  get owed(): number {
+    let sum = 0;
+    for (const { owed } of this.#debtors()) sum += owed;
+    return sum;
+  }
+
   /** Closes as many as it takes; returns how many that were. */
   enforce(): number {
-    const owing = [...this.#debtors()].map((debtor) => ({ debtor, owed: debtor.owed })).filter(({ owed }) => owed > 0);
-    let sum = owing.reduce((bytes, { owed }) => bytes + owed, 0);
+    let sum = this.owed;
     if (sum <= this.#maxBytes) return 0;
+    const owing = [...this.#debtors()].map((debtor) => ({ debtor, owed: debtor.owed }));
     owing.sort((a, b) => b.owed - a.owed);
     let closed = 0;
     for (const { debtor, owed } of owing) {

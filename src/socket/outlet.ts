@@ -26,6 +26,9 @@ function isWebsocket(value: unknown): value is Websocket {
   return typeof value === "object" && value !== null && "pause" in value && "resume" in value && "terminate" in value;
 }
 
+/** A signal as Socket.IO encoded it, with or without binary, in the namespace `/`. */
+const SIGNAL = /^(?:2|5\d+-)\["signal",/;
+
 /** Engine.IO's packet as its `packetCreate` event gives it. */
 interface EnginePacket {
   readonly data?: string | ArrayBufferView;
@@ -44,24 +47,48 @@ export class SocketOutlet implements Port {
   /** Handed to the transport, which has not drained since. */
   #handed = 0;
   #paused = false;
+  /** A request that came by polling is kept unread. */
+  #keepsRequest = false;
+  readonly #signalDropped: () => void;
+  readonly #onPacket = (packet: EnginePacket) => this.#count(packet);
+  readonly #onFlush = () => {
+    this.#handed = this.#waiting;
+    this.#waiting = 0;
+  };
+  readonly #release: () => void;
 
-  /** `maxBytes`: what the connection may owe before its readers leave the live stream. */
-  constructor(socket: Socket, maxBytes: number) {
+  /**
+   * `maxBytes`: what the connection may owe before its readers leave the live stream. `signalDropped` is called for each
+   * signal that was not written because it owes more than that.
+   */
+  constructor(socket: Socket, maxBytes: number, signalDropped: () => void) {
     this.connection = socket.id;
     this.#socket = socket;
     this.#maxBytes = maxBytes;
-    socket.conn.on("packetCreate", (packet: EnginePacket) => this.#count(packet));
-    socket.conn.on("flush", () => {
-      this.#handed = this.#waiting;
-      this.#waiting = 0;
-    });
+    this.#signalDropped = signalDropped;
+    socket.conn.on("packetCreate", this.#onPacket);
+    socket.conn.on("flush", this.#onFlush);
+    this.#release = this.#dropSignals();
+  }
+
+  /** The socket is gone; its connection may go on with another one, which has an outlet of its own. */
+  release(): void {
+    this.#socket.conn.off("packetCreate", this.#onPacket);
+    this.#socket.conn.off("flush", this.#onFlush);
+    this.#release();
   }
 
   write(frame: Frame): boolean {
     // Engine.IO's transports take `wsPreEncodedFrame` as it is; polling, and a packet that waits for an upgrade, use the text.
     const options = { compress: false, wsPreEncodedFrame: [frame.websocket] };
     this.#socket.conn.write(frame.text, options);
-    return this.owed <= this.#maxBytes;
+    return !this.#owesTooMuch;
+  }
+
+  offer(frame: Frame): boolean {
+    if (this.#owesTooMuch) return false;
+    this.write(frame);
+    return true;
   }
 
   async drained(): Promise<void> {
@@ -93,12 +120,54 @@ export class SocketOutlet implements Port {
     return conn.transport.writable && this.#waiting === 0 ? 0 : this.#waiting + this.#handed;
   }
 
+  /**
+   * A request is about to be read from a polling client. `serve` is called once the client owes little enough; a second
+   * one meanwhile is against Engine.IO's protocol, and `refuse` is called.
+   */
+  keepRequest(serve: () => void, refuse: () => void): void {
+    if (this.#keepsRequest) {
+      refuse();
+    } else if (this.#owesTooMuch) {
+      this.#keepsRequest = true;
+      const go = () => {
+        this.#keepsRequest = false;
+        serve();
+      };
+      this.drained().then(go, go);
+    } else {
+      serve();
+    }
+  }
+
   /** Ends the connection; its client comes back by itself. */
   close(): void {
     const { conn } = this.#socket;
     conn.close(true);
     // A close frame would wait behind all that is owed, and keep it in memory.
     websocketOf(conn.transport)?.terminate();
+  }
+
+  get #owesTooMuch(): boolean {
+    return this.owed > this.#maxBytes;
+  }
+
+  /**
+   * Signals come from the stock adapter, which writes them to Socket.IO's client as it writes everything else: the one
+   * place where they can be told from acknowledgements and left out. Returns what undoes it.
+   */
+  #dropSignals(): () => void {
+    const { client } = this.#socket;
+    const write: unknown = Reflect.get(client, "writeToEngine");
+    if (typeof write !== "function")
+      throw new Error("Socket.IO's client has no writeToEngine: signals cannot be dropped");
+    const guarded = (packets: unknown, options: unknown) => {
+      if (this.#owesTooMuch && isSignal(packets)) this.#signalDropped();
+      else Reflect.apply(write, client, [packets, options]);
+    };
+    Reflect.set(client, "writeToEngine", guarded);
+    return () => {
+      if (Reflect.get(client, "writeToEngine") === guarded) Reflect.deleteProperty(client, "writeToEngine");
+    };
   }
 
   #count({ data }: EnginePacket): void {
@@ -120,4 +189,9 @@ export class SocketOutlet implements Port {
     };
     this.drained().then(resume, resume);
   }
+}
+
+function isSignal(packets: unknown): boolean {
+  const first: unknown = Array.isArray(packets) ? packets[0] : packets;
+  return typeof first === "string" && SIGNAL.test(first);
 }

@@ -1,4 +1,4 @@
-import type { Server as HttpServer } from "node:http";
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node:http";
 import { Server, type Socket } from "socket.io";
 import type { Identity, TokenVerifier } from "../auth/tokens.ts";
 import { bannedUntil, RoomcastError } from "../errors.ts";
@@ -61,6 +61,8 @@ export interface SocketServerEvents {
   handshakeFailed(error: unknown): void;
   /** An order of moderation could not be carried out. */
   orderFailed(error: unknown): void;
+  /** A signal was not written, because its receiver owes too much. */
+  signalDropped(): void;
 }
 
 /** The Socket.IO side of a node: authenticated connections and their requests. */
@@ -71,8 +73,13 @@ export class SocketServer {
   readonly #options: SocketServerOptions;
   readonly #events: SocketServerEvents;
   readonly #handshakes: Handshakes;
+  /** Connections that are made or being made, by user. */
   readonly #users = new Map<string, number>();
+  /** How each of them is given back. */
+  readonly #admitted = new Map<Socket, () => void>();
   readonly #connections = new Map<Socket, Movable & Debtor & Subject>();
+  /** By Engine.IO's session. */
+  readonly #outlets = new Map<string, SocketOutlet>();
   readonly #budget: OutboundBudget;
 
   constructor(
@@ -95,13 +102,21 @@ export class SocketServer {
       maxHttpBufferSize: MAX_FRAME_BYTES,
       connectTimeout: options.handshakeTimeoutMs,
     });
+    this.io.engine.use((request: IncomingMessage, response: ServerResponse, next: () => void) => {
+      this.#admitRequest(request, response, next);
+    });
     this.#budget = new OutboundBudget(options.outboundBytesPerNode, () => this.#connections.values());
-    this.io.use(this.#handshakes.middleware((identity) => this.#admit(identity)));
+    this.io.use(this.#handshakes.middleware((socket, identity) => this.#admit(socket, identity)));
     this.io.on("connection", (socket) => this.#connected(socket));
   }
 
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** Bytes that all connections were sent and have not taken. */
+  get owed(): number {
+    return this.#budget.owed;
   }
 
   /** To every connection of this node. */
@@ -136,36 +151,66 @@ export class SocketServer {
     await review(bans, this.#connections.values(), this.#context);
   }
 
-  #admit({ user }: Identity): void {
-    this.#requireNotBlocked(user);
-    const { maxConnections, maxConnectionsPerUser } = this.#options;
-    if (this.#connections.size >= maxConnections) {
-      throw new RoomcastError("too_many_connections", "this node has as many connections as it may have");
-    }
-    if ((this.#users.get(user) ?? 0) >= maxConnectionsPerUser) {
-      throw new RoomcastError("too_many_connections", `${user} has ${maxConnectionsPerUser} connections to this node`);
-    }
-  }
-
-  #requireNotBlocked(user: string): void {
+  /** Counted before the connection is made: a burst of handshakes must not get past the bounds together. */
+  #admit(socket: Socket, { user }: Identity): void {
     const until = this.#context.blocks.endOf(user);
     if (until !== undefined) throw bannedUntil(until, "everywhere");
+    const { maxConnections, maxConnectionsPerUser } = this.#options;
+    if (this.#admitted.size >= maxConnections) {
+      throw new RoomcastError("too_many_connections", "this node has as many connections as it may have");
+    }
+    const own = this.#users.get(user) ?? 0;
+    if (own >= maxConnectionsPerUser) {
+      throw new RoomcastError("too_many_connections", `${user} has ${maxConnectionsPerUser} connections to this node`);
+    }
+    this.#users.set(user, own + 1);
+    const giveBack = () => {
+      if (!this.#admitted.delete(socket)) return;
+      socket.conn.off("close", giveBack);
+      const left = (this.#users.get(user) ?? 0) - 1;
+      if (left > 0) this.#users.set(user, left);
+      else this.#users.delete(user);
+    };
+    this.#admitted.set(socket, giveBack);
+    // A client that is gone before the connection is made is never heard of again.
+    if (socket.conn.readyState === "open") socket.conn.once("close", giveBack);
+    else giveBack();
+  }
+
+  /** What a polling client posts is not read while it owes too much; a websocket is paused by its outlet. */
+  #admitRequest(request: IncomingMessage, response: ServerResponse, next: () => void): void {
+    const session =
+      request.method === "POST" ? URL.parse(request.url ?? "", "http://node")?.searchParams.get("sid") : null;
+    const outlet = this.#outlets.get(session ?? "");
+    if (outlet === undefined) {
+      next();
+      return;
+    }
+    outlet.keepRequest(
+      // Engine.IO would wait for ever for the body of a request that is gone.
+      () => request.destroyed || next(),
+      () => response.writeHead(400).end(),
+    );
   }
 
   #connected(socket: Socket): void {
     const { nodeName, rates, welcomeLimits, outboundBytes } = this.#options;
     const identity = this.#handshakes.identityOf(socket);
-    const outlet = new SocketOutlet(socket, outboundBytes);
+    const outlet = new SocketOutlet(socket, outboundBytes, this.#events.signalDropped);
+    const session = sessionOf(socket);
+    this.#outlets.set(session, outlet);
     const connection = new Connection(socket.id, identity, outlet, new Rates(rates));
     this.#connections.set(socket, this.#held(socket, connection, outlet));
-    this.#users.set(identity.user, (this.#users.get(identity.user) ?? 0) + 1);
     const expiry = new Expiry(identity.expiresAt, {
       expiring: (expiresAt) => socket.emit("tokenExpiring", { expiresAt } satisfies ServerEvents["tokenExpiring"]),
       expired: () => endForGood(socket, new RoomcastError("token_expired")),
     });
     socket.on("disconnect", (reason) => {
       expiry.stop();
+      this.#admitted.get(socket)?.();
       this.#connections.delete(socket);
+      outlet.release();
+      if (this.#outlets.get(session) === outlet) this.#outlets.delete(session);
       this.#disconnected(connection, reason);
     });
     dispatch(socket, connection, this.#verbs(expiry), {
@@ -229,10 +274,6 @@ export class SocketServer {
   }
 
   #disconnected(connection: Connection, reason: string): void {
-    const { user } = connection.identity;
-    const left = (this.#users.get(user) ?? 0) - 1;
-    if (left > 0) this.#users.set(user, left);
-    else this.#users.delete(user);
     leaveAll(this.#context, connection, reason === LEFT_BY_ITSELF ? 0 : this.#context.limits.graceMs);
     this.#events.disconnected(connection, reason);
   }
@@ -241,6 +282,12 @@ export class SocketServer {
 function roomOf(payload: unknown): string | undefined {
   const isObject = typeof payload === "object" && payload !== null;
   return isObject && "room" in payload && typeof payload.room === "string" ? payload.room : undefined;
+}
+
+/** Engine.IO's session under a socket; its types do not give it out. */
+function sessionOf({ conn }: Socket): string {
+  const id: unknown = Reflect.get(conn, "id");
+  return String(id);
 }
 
 function originsOf(origins: readonly string[] | "*"): string | string[] {

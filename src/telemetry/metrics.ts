@@ -11,6 +11,8 @@ const RESYNC_REASONS: Readonly<Record<ResyncReason, true>> = { epoch: true, behi
 export interface Gauges {
   readonly connections: () => number;
   readonly feeds: () => number;
+  /** Bytes that all connections were sent and have not taken. */
+  readonly owed: () => number;
   readonly rooms: () => Iterable<RoomSample>;
 }
 
@@ -59,14 +61,17 @@ export class Metrics {
   readonly registry = new Registry();
   #accepted = 0;
   #signals = 0;
+  #signalsDropped = 0;
   #delivered = 0;
   #gaps = 0;
   #slowReaders = 0;
+  #resubscribes = 0;
   readonly #requestsRefused = new LabelledCounts({ request: Object.keys(REQUESTS), code: CODES });
   readonly #connectionsRefused = new LabelledCounts({ code: CODES });
   readonly #resyncs = new LabelledCounts({ reason: Object.keys(RESYNC_REASONS) });
   readonly #append: Histogram;
   readonly #delay: Histogram;
+  readonly #roundTrip: Histogram;
   readonly #rooms: RoomMetrics;
 
   /** `topRooms`: most rooms with series of their own. */
@@ -78,11 +83,18 @@ export class Metrics {
       .set(1);
     this.#gauge("roomcast_connections", "Connections of this node that are authenticated", gauges.connections);
     this.#gauge("roomcast_feeds", "Rooms that this node follows", gauges.feeds);
+    this.#gauge("roomcast_outbound_bytes", "Bytes sent to connections and not taken by them", gauges.owed);
     this.#counter("roomcast_messages_accepted_total", "Messages acknowledged as stored", () => this.#accepted);
     this.#counter("roomcast_messages_delivered_total", "Messages handed to connections", () => this.#delivered);
     this.#counter("roomcast_signals_accepted_total", "Signals accepted", () => this.#signals);
+    this.#counter(
+      "roomcast_signals_dropped_total",
+      "Signals not written to slow connections",
+      () => this.#signalsDropped,
+    );
     this.#counter("roomcast_gaps_repaired_total", "Gaps in a feed that were filled from the log", () => this.#gaps);
     this.#counter("roomcast_slow_readers_total", "Readers that left the live stream", () => this.#slowReaders);
+    this.#counter("roomcast_resubscribes_total", "Dead subscriptions that were built anew", () => this.#resubscribes);
     this.#labelled("roomcast_requests_refused_total", "Requests answered with an error", this.#requestsRefused);
     this.#labelled("roomcast_connections_refused_total", "Handshakes refused", this.#connectionsRefused);
     this.#labelled("roomcast_resyncs_total", "Readers whose stream ended in resync", this.#resyncs);
@@ -90,6 +102,12 @@ export class Metrics {
     this.#delay = new Histogram({
       name: "roomcast_delivery_delay_seconds",
       help: "From a message's ts, by Redis' clock, until this node passes it on, by its own",
+      buckets: DELAY_BUCKETS_SECONDS,
+      registers,
+    });
+    this.#roundTrip = new Histogram({
+      name: "roomcast_pulse_round_trip_seconds",
+      help: "What this node publishes to itself, twice a second, until it comes back",
       buckets: DELAY_BUCKETS_SECONDS,
       registers,
     });
@@ -111,6 +129,11 @@ export class Metrics {
     this.#signals++;
   }
 
+  /** A signal was not written to a connection that owes too much. */
+  signalDropped(): void {
+    this.#signalsDropped++;
+  }
+
   /** A message of this `ts` (Unix milliseconds, by Redis' clock) is passed on now. */
   passed(ts: number): void {
     this.#delay.observe(Math.max(0, Date.now() - ts) / 1_000);
@@ -128,6 +151,16 @@ export class Metrics {
 
   gapRepaired(): void {
     this.#gaps++;
+  }
+
+  /** A subscription was dead though its connection was open. */
+  resubscribed(): void {
+    this.#resubscribes++;
+  }
+
+  /** What this node published to itself came back. */
+  roundTrip(seconds: number): void {
+    this.#roundTrip.observe(seconds);
   }
 
   /** A reader's stream ended. */

@@ -11,6 +11,7 @@ import { connectWitness, type Witness } from "../support/witness.ts";
 
 const ROOM = "chat:loss";
 const USERS = ["ada", "ben", "cleo"];
+const SHORT_LEASE_SECONDS = 2;
 
 interface Room {
   readonly server: PrivateRedis;
@@ -32,9 +33,9 @@ async function enter(cluster: TestCluster, node: number, sub: string): Promise<I
 }
 
 /** Three members, one on each node, who have all seen so many messages. */
-async function startRoom(messages: number): Promise<Room> {
+async function startRoom(messages: number, env: Record<string, string> = {}): Promise<Room> {
   const server = await startRedis();
-  const cluster = await startCluster({ env: { REDIS_URL: server.url, RATE_LIMITS: "off" } });
+  const cluster = await startCluster({ env: { REDIS_URL: server.url, RATE_LIMITS: "off", ...env } });
   const redis = rawRedis(server.url);
   const insiders: Insider[] = [];
   for (const [node, sub] of USERS.entries()) insiders.push(await enter(cluster, node, sub));
@@ -140,6 +141,23 @@ describeWithRedis("Redis loses what it had", () => {
       shownOnlyComing(room.insiders);
     });
   }
+
+  it("[G5] nobody is shown leaving or joining who stayed through three leases without Redis, which comes back empty", async () => {
+    const { server, insiders } = await startRoom(1, { LEASE_SECONDS: String(SHORT_LEASE_SECONDS) });
+    await server.kill();
+    const wentAt = performance.now();
+    await eventually(() => expect(performance.now() - wentAt).toBeGreaterThan(3 * SHORT_LEASE_SECONDS * 1_000), {
+      withinMs: 4 * SHORT_LEASE_SECONDS * 1_000,
+    });
+    await server.start();
+    await haveBegunAnew(insiders);
+    await present(insiders);
+    // Until each node has held its lease for a whole one, and has swept what it takes for dead.
+    const backAt = performance.now();
+    await eventually(() => expect(performance.now() - backAt).toBeGreaterThan(2 * SHORT_LEASE_SECONDS * 1_000));
+    await present(insiders);
+    shownOnlyComing(insiders);
+  });
 
   it("[G5] an empty room's position is lost too: its epoch is another one, and what is sent then arrives", async () => {
     const { redis, insiders } = await startRoom(0);

@@ -4,10 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Socket } from "socket.io-client";
 import { expect, it } from "vitest";
+import type { ServerEvents } from "../../src/protocol.ts";
 import { connectClient } from "../support/client.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { Member } from "../support/member.ts";
+import { metric } from "../support/metric.ts";
+import { openPolling } from "../support/raw-polling.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { stopsWithTest } from "../support/teardown.ts";
 import { signToken } from "../support/token.ts";
@@ -29,11 +32,6 @@ async function clusterKeeping(maxBytes: number, env: Record<string, string> = {}
   const file = join(folder, "types.json");
   writeFileSync(file, JSON.stringify({ chat: { history: { maxMessages: 100_000, maxBytes } } }));
   return await startCluster({ nodes: 1, env: { ROOM_TYPES: file, RATE_LIMITS: "off", ...env } });
-}
-
-async function metric(cluster: TestCluster, name: string): Promise<number> {
-  const text = await (await fetch(`${cluster.adminUrls[0]}/metrics`)).text();
-  return Number(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(text)?.[1] ?? Number.NaN);
 }
 
 async function member(cluster: TestCluster): Promise<Member> {
@@ -101,6 +99,76 @@ describeWithRedis("a client that stops reading", () => {
     for (let index = 0; index < 50; index++) await talker.send(`n${index}`, "small");
     expect((await metric(cluster, "process_resident_memory_bytes")) - before).toBeLessThan(100 * MIB);
     await eventually(() => expect(talker.messages).toHaveLength(70));
+    expect(talker.violations).toEqual([]);
+  });
+
+  it("[G6] loses signals before messages, and stays connected", async () => {
+    const cluster = await clusterKeeping(256 * MIB);
+    const [talker, listener, slow] = [await member(cluster), await member(cluster), await member(cluster)];
+    const signals = new Map<Member, number>();
+    for (const who of [listener, slow]) {
+      who.socket.on("signal", () => signals.set(who, (signals.get(who) ?? 0) + 1));
+    }
+    const { id } = slow.socket;
+    tcpOf(slow.socket).pause();
+    for (let index = 0; index < MESSAGES; index++) {
+      await talker.socket.emitWithAck("sendSignal", { room: "chat:slow", event: "pointer", data: { index, BODY } });
+      if (index % 20 === 0) await talker.send(`m${index}`);
+    }
+    // Somebody comes and goes meanwhile: that is noise too, and what was missed of it is told at the end.
+    const passer = await member(cluster);
+    passer.stop();
+    await eventually(() => expect(listener.messages).toHaveLength(MESSAGES / 20));
+    await eventually(() => expect(signals.get(listener)).toBe(MESSAGES));
+    const dropped = await metric(cluster, "roomcast_signals_dropped_total");
+    expect(dropped).toBeGreaterThan(0);
+    const partial: ServerEvents["presence"][] = [];
+    slow.socket.on("presence", (event: ServerEvents["presence"]) => partial.push(event));
+    tcpOf(slow.socket).resume();
+    await eventually(() => expect(slow.messages).toHaveLength(MESSAGES / 20), { withinMs: 20_000 });
+    await eventually(() => expect(signals.get(slow)).toBe(MESSAGES - dropped));
+    await eventually(() => expect(partial).toMatchObject([{ room: "chat:slow", memberCount: 3, partial: true }]));
+    expect(slow.socket.id).toBe(id);
+    expect(slow.violations).toEqual([]);
+    expect(slow.runs).toHaveLength(1);
+    // Once it reads, it is served as before.
+    await talker.socket.emitWithAck("sendSignal", { room: "chat:slow", event: "pointer", data: "small" });
+    await eventually(() => expect(signals.get(slow)).toBe(MESSAGES - dropped + 1));
+  });
+
+  it("[G6] that polls no more is not read from, costs no more than twice its bound, and is served once it polls", async () => {
+    const cluster = await clusterKeeping(256 * MIB);
+    const talker = await member(cluster);
+    for (let index = 0; index < 20; index++) await talker.send(`m${index}`, BODY);
+    const greedy = await openPolling(cluster.urls[0] ?? "", await signToken());
+    const before = await metric(cluster, "process_resident_memory_bytes");
+    const ask = (index: number) => greedy.post(`42${index}["getHistory",{"room":"chat:slow","limit":4}]`);
+    const owed = () => metric(cluster, "roomcast_outbound_bytes");
+    let asked = 0;
+    for (; (await owed()) <= MIB; asked++) {
+      const due = (asked + 1) * 4 * BODY.length;
+      expect(await ask(asked)).toBe(200);
+      await eventually(async () => expect(await owed()).toBeGreaterThan(due));
+    }
+    let answered = false;
+    const kept = ask(asked++).finally(() => {
+      answered = true;
+    });
+    // A second one at a time is against Engine.IO's protocol.
+    expect(await ask(99)).toBe(400);
+    for (let index = 0; index < 50; index++) await talker.send(`n${index}`, "small");
+    expect(answered).toBe(false);
+    expect(await owed()).toBeLessThan(2 * MIB);
+    expect((await metric(cluster, "process_resident_memory_bytes")) - before).toBeLessThan(50 * MIB);
+    const acks = new Set<string>();
+    while (acks.size < asked) {
+      for (const packet of await greedy.poll()) {
+        const ack = /^43(\d+)\[\{"ok":true/.exec(packet)?.[1];
+        if (ack !== undefined) acks.add(ack);
+        if (packet === "2") await greedy.post("3");
+      }
+    }
+    expect(await kept).toBe(200);
     expect(talker.violations).toEqual([]);
   });
 });

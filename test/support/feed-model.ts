@@ -1,4 +1,5 @@
 import { RoomcastError } from "../../src/errors.ts";
+import { missedSince } from "../../src/feed/catch-up.ts";
 import { Feed, type FeedSurroundings, type Question } from "../../src/feed/feed.ts";
 import type { Frame } from "../../src/feed/frame.ts";
 import type { Outlet } from "../../src/feed/reader.ts";
@@ -23,6 +24,8 @@ class ModelOutlet implements Outlet {
   /** The join's fence. */
   from: Position | undefined;
   blocked = false;
+  /** It left the room, or a newer connection took its place: it is told nothing more. */
+  gone = false;
   #waiting: (() => void)[] = [];
 
   constructor(connection: string) {
@@ -30,13 +33,25 @@ class ModelOutlet implements Outlet {
   }
 
   write(frame: Frame): boolean {
+    if (this.gone) throw new Error(`${this.connection} is written to after it has gone`);
     const [name, payload] = JSON.parse(frame.text.slice(1)) as [Told["kind"], Omit<Told, "kind">];
     this.told.push({ kind: name, ...payload } as Told);
     return !this.blocked;
   }
 
+  offer(frame: Frame): boolean {
+    return !this.blocked && this.write(frame);
+  }
+
   drained(): Promise<void> {
     return this.blocked ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve();
+  }
+
+  /** Where its stream stands; undefined once that has ended. */
+  get at(): Position | undefined {
+    const last = this.told.at(-1);
+    if (last === undefined) return this.from;
+    return last.kind === "message" ? { epoch: last.epoch, seq: last.seq, ts: last.ts } : undefined;
   }
 
   drain(): void {
@@ -88,6 +103,9 @@ export class FeedModel {
     "answer",
     "answer",
     "join",
+    "return",
+    "return",
+    "leave",
     "block",
     "drain",
     "cut",
@@ -103,6 +121,8 @@ export class FeedModel {
     else if (name === "hear") this.#hear();
     else if (name === "answer") this.#answer(choice);
     else if (name === "join") this.#join();
+    else if (name === "return") this.#return(choice);
+    else if (name === "leave") this.#some(choice, (outlet) => this.#leave(outlet));
     else if (name === "block") this.#some(choice, (outlet) => (outlet.blocked = true));
     else if (name === "drain") this.#some(choice, (outlet) => outlet.drain());
     else if (name === "cut") this.#cut();
@@ -138,7 +158,7 @@ export class FeedModel {
   /** Throws where a stream has a hole, a double or a fork in it, or stopped without a word. */
   verify(): void {
     if (this.failures.length > 0) throw this.failures[0];
-    for (const { connection, from, told } of this.outlets) {
+    for (const { connection, from, told, gone } of this.outlets) {
       let at = from;
       for (const event of told) {
         if (event.kind === "resync") {
@@ -151,6 +171,7 @@ export class FeedModel {
         }
         at = { epoch: event.epoch, seq: event.seq, ts: event.ts };
       }
+      if (gone) continue;
       if (at !== undefined && (at.seq !== this.#lastSeq || at.ts !== this.#lastTs || at.epoch !== this.#epoch)) {
         const head = { epoch: this.#epoch, seq: this.#lastSeq, ts: this.#lastTs };
         throw new Error(`${connection} stopped at ${JSON.stringify(at)}, the log is at ${JSON.stringify(head)}`);
@@ -192,6 +213,59 @@ export class FeedModel {
       this.#feed.attach(outlet, fence, 0);
       this.#feed.expectNoMore();
     });
+  }
+
+  #leave(outlet: ModelOutlet): void {
+    this.#feed.detach(outlet);
+    outlet.gone = true;
+  }
+
+  /** A client comes back on a new connection, and goes on from where its stream stood, if the log lets it. */
+  #return(choice: number): void {
+    const before = this.outlets[choice % Math.max(1, this.outlets.length)];
+    const since = before?.at;
+    if (this.#away || before === undefined || before.gone || since === undefined) return;
+    this.#leave(before);
+    const fence: Position = { epoch: this.#epoch, seq: this.#lastSeq, ts: this.#lastTs };
+    const outlet = new ModelOutlet(`c${this.outlets.length}, once ${before.connection}`);
+    this.#feed.expectJoin();
+    const attach = (position: Position) => {
+      outlet.from ??= position;
+      this.outlets.push(outlet);
+      this.#feed.start(fence, 0);
+      this.#feed.attach(outlet, position, 0);
+      this.#feed.expectNoMore();
+    };
+    const answered = () => {
+      this.#feed.start(fence, 0);
+      if (since.epoch !== fence.epoch || since.seq > fence.seq) attach(fence);
+      else if (since.seq === fence.seq)
+        this.#recover(outlet, since, since.ts === fence.ts ? [] : undefined, fence, attach);
+      else {
+        this.#ask(() => this.#read(since.seq)).then(
+          (page) => this.#recover(outlet, since, missedSince(since, fence, page)?.entries, fence, attach),
+          () => this.#feed.expectNoMore(),
+        );
+      }
+    };
+    this.#pending.push(answered);
+  }
+
+  /** The ack of a join with `since`: what was missed is in it, and counts as told. */
+  #recover(
+    outlet: ModelOutlet,
+    since: Position,
+    missed: readonly Entry[] | undefined,
+    fence: Position,
+    attach: (position: Position) => void,
+  ): void {
+    if (missed === undefined) {
+      attach(fence);
+      return;
+    }
+    outlet.from = since;
+    for (const { seq, ts, prev, epoch } of missed) outlet.told.push({ kind: "message", seq, ts, prev, epoch });
+    attach(outlet.at ?? since);
   }
 
   #cut(): void {

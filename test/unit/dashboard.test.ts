@@ -7,7 +7,7 @@ import { DASHBOARD_FILE, metricsOf, readDashboard } from "../support/dashboard.t
 
 /** The names under which Prometheus has the series of one node. */
 function exported(): Set<string> {
-  const { registry } = new Metrics("node", { connections: () => 0, feeds: () => 0, rooms: () => [] }, 1);
+  const { registry } = new Metrics("node", { connections: () => 0, feeds: () => 0, owed: () => 0, rooms: () => [] }, 1);
   const names = registry.getMetricsAsArray().map(({ name }) => name);
   return new Set(names.flatMap((name) => [name, `${name}_bucket`, `${name}_sum`, `${name}_count`]));
 }

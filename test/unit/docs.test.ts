@@ -184,7 +184,7 @@ describe("docs/operations.md", () => {
   const page = "docs/operations.md";
 
   it("has every metric of ours with its labels, and no other", () => {
-    const none = { connections: () => 0, feeds: () => 0, rooms: () => [] };
+    const none = { connections: () => 0, feeds: () => 0, owed: () => 0, rooms: () => [] };
     const ours = new Metrics("node", none, 1).registry
       .getMetricsAsArray()
       .filter(({ name }) => name.startsWith("roomcast_"))

@@ -8,7 +8,7 @@ import { Metrics } from "../../src/telemetry/metrics.ts";
 
 async function start(
   readiness: () => Readiness,
-  metrics = new Metrics("n1", { connections: () => 7, feeds: () => 3, rooms: () => [] }, 50),
+  metrics = new Metrics("n1", { connections: () => 7, feeds: () => 3, owed: () => 0, rooms: () => [] }, 50),
   beginDrain: () => void = () => undefined,
 ) {
   const server = createServer(
@@ -73,7 +73,7 @@ describe("the admin port", () => {
   });
 
   test("/metrics is what Prometheus reads", async () => {
-    const metrics = new Metrics("n1", { connections: () => 7, feeds: () => 3, rooms: () => [] }, 50);
+    const metrics = new Metrics("n1", { connections: () => 7, feeds: () => 3, owed: () => 0, rooms: () => [] }, 50);
     metrics.messageAccepted("chat:1", 0.003);
     const origin = await start(() => ({ ready: true, reason: "" }), metrics);
     const response = await fetch(`${origin}/metrics`);

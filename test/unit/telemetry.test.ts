@@ -57,7 +57,7 @@ describe("metrics", () => {
   const scrape = async (metrics: Metrics) => (await metrics.registry.metrics()).split("\n");
 
   test("count what callers say", async () => {
-    const metrics = new Metrics("node-1", { connections: () => 5, feeds: () => 2, rooms: () => [] }, 50);
+    const metrics = new Metrics("node-1", { connections: () => 5, feeds: () => 2, owed: () => 0, rooms: () => [] }, 50);
     metrics.messageAccepted("chat:1", 0.004);
     metrics.messageAccepted("chat:1", 3);
     metrics.signalAccepted("chat:1");
@@ -94,7 +94,7 @@ describe("metrics", () => {
   });
 
   test("of refusals and resyncs are there at 0 before the first one, with every label", async () => {
-    const lines = await scrape(new Metrics("a", { connections: () => 0, feeds: () => 0, rooms: () => [] }, 50));
+    const lines = await scrape(new Metrics("a", { connections: () => 0, feeds: () => 0, owed: () => 0, rooms: () => [] }, 50));
     for (const code of Object.keys(ERRORS)) {
       expect(lines).toContain(`roomcast_connections_refused_total{code="${code}"} 0`);
       for (const request of Object.keys(REQUESTS)) {
@@ -107,7 +107,7 @@ describe("metrics", () => {
   });
 
   test("of two nodes in one process are apart", async () => {
-    const gauges = { connections: () => 0, feeds: () => 0, rooms: () => [] };
+    const gauges = { connections: () => 0, feeds: () => 0, owed: () => 0, rooms: () => [] };
     const first = new Metrics("a", gauges, 50);
     first.delivered(1);
     expect(await scrape(new Metrics("b", gauges, 50))).toContain("roomcast_messages_delivered_total 0");

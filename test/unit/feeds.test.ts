@@ -1,0 +1,155 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { RoomcastError } from "../../src/errors.ts";
+import { Feeds } from "../../src/feed/feeds.ts";
+import type { ChannelListener, RoomChannels } from "../../src/feed/room-channels.ts";
+import type { Head, Page, Position, RoomLog, RoomPosition } from "../../src/log/room-log.ts";
+
+const RETENTION = { maxMessages: 1_000, maxBytes: 1_000_000, maxAgeMs: 1_000_000 };
+const START: Position = { epoch: "e1", seq: 0, ts: 0 };
+const LINGER_MS = 5_000;
+
+/** A log that answers in a later turn of the event loop, as Redis does, and counts what it is asked. */
+class QuietLog implements RoomLog {
+  readonly checks: number[] = [];
+  reads = 0;
+  /** The epochs of rooms that were lost. */
+  epoch = START.epoch;
+
+  append(): never {
+    throw new Error("nobody appends");
+  }
+
+  purge(): never {
+    throw new Error("nobody purges");
+  }
+
+  async readAfter(): Promise<Page> {
+    this.reads += 1;
+    await turn();
+    return { entries: [], head: START, more: false };
+  }
+
+  readBefore(): Promise<Page> {
+    return this.readAfter();
+  }
+
+  async check(positions: readonly RoomPosition[]): Promise<readonly Head[]> {
+    this.checks.push(positions.length);
+    await turn();
+    return positions.map(() => ({ ...START, epoch: this.epoch, version: 0, memberCount: 0 }));
+  }
+}
+
+class CountedChannels implements RoomChannels {
+  readonly listening = new Map<string, ChannelListener>();
+
+  async open(room: string, listener: ChannelListener): Promise<void> {
+    this.listening.set(room, listener);
+  }
+
+  close(room: string): void {
+    this.listening.delete(room);
+  }
+}
+
+function feedsOver(log: QuietLog, lost: (room: string) => Promise<void> = () => Promise.resolve()) {
+  const channels = new CountedChannels();
+  const feeds = new Feeds({
+    channels,
+    log,
+    limits: { heldBytes: 1_000, lingerMs: LINGER_MS },
+    counts: { passed() {}, delivered() {}, gapRepaired() {}, resync() {}, slowReader() {} },
+    policyOf: () => ({ retention: RETENTION, presence: { upToMembers: 100, againBelowMembers: 80 } }),
+    failed: (_room, error) => {
+      throw error;
+    },
+    lost,
+    closed: () => undefined,
+  });
+  onTestFinished(() => feeds.close());
+  const open = async (count: number) => {
+    for (let index = 0; index < count; index++) (await feeds.hold(`chat:${index}`)).start(START, 0);
+  };
+  return { feeds, channels, open };
+}
+
+describe("the feeds of a node", () => {
+  it("[G9] 10,000 feeds are compared with their logs 500 a turn, each once", async () => {
+    const log = new QuietLog();
+    const { feeds, open } = feedsOver(log);
+    await open(10_000);
+    feeds.suspectAll();
+    await vi.waitFor(() => expect(log.checks.reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(10_000));
+    expect(log.checks.slice(0, 20)).toEqual(Array.from({ length: 20 }, () => 500));
+  });
+
+  it("[G9] quiet feeds are compared at a capped rate: each within half a minute, or 500 a second", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const log = new QuietLog();
+    const { open } = feedsOver(log);
+    const compared = async (seconds: number) => {
+      log.checks.length = 0;
+      for (let second = 0; second < seconds; second++) {
+        vi.advanceTimersByTime(1_000);
+        await turn();
+        await turn();
+      }
+      return log.checks.reduce((sum, count) => sum + count, 0);
+    };
+    await open(3_000);
+    expect(await compared(30)).toBe(3_000);
+    await open(20_000);
+    expect(await compared(10)).toBe(5_000);
+    expect(Math.max(...log.checks)).toBeLessThanOrEqual(500);
+  });
+
+  it("[G5] where many rooms were lost at once, all members are put back before any is told", async () => {
+    const log = new QuietLog();
+    const waiting = new Map<string, () => void>();
+    const { feeds, open } = feedsOver(log, (room) => new Promise((resolve) => waiting.set(room, resolve)));
+    await open(3);
+    log.epoch = "e2";
+    feeds.suspectAll();
+    await vi.waitFor(() => expect([...waiting.keys()]).toEqual(["chat:0", "chat:1", "chat:2"]));
+    const epochs = () => [...feeds.all()].map(({ known }) => known?.epoch);
+    expect(epochs()).toEqual(["e1", "e1", "e1"]);
+    for (const resolve of waiting.values()) resolve();
+    await vi.waitFor(() => expect(epochs()).toEqual(["e2", "e2", "e2"]));
+  });
+
+  it("[G3] the same page is read once for all who ask at the same time, and anew for who asks later", async () => {
+    const log = new QuietLog();
+    const { feeds } = feedsOver(log);
+    const ask = () => Promise.all(Array.from({ length: 100 }, () => feeds.readAfter("chat:1", 7, RETENTION)));
+    await Promise.all([ask(), feeds.readAfter("chat:1", 8, RETENTION), feeds.readAfter("chat:2", 7, RETENTION)]);
+    expect(log.reads).toBe(3);
+    await ask();
+    expect(log.reads).toBe(4);
+    await Promise.all([1, 2].map(() => feeds.readBefore("chat:1", 8, 50, RETENTION)));
+    expect(log.reads).toBe(5);
+  });
+
+  it("[G9] a feed outlives its last member by the linger, and who comes back meanwhile finds it", async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const { feeds, channels } = feedsOver(new QuietLog());
+    const feed = await feeds.hold("chat:1");
+    feeds.release("chat:1", feed);
+    vi.advanceTimersByTime(LINGER_MS - 1);
+    expect(await feeds.hold("chat:1")).toBe(feed);
+    vi.advanceTimersByTime(2 * LINGER_MS);
+    expect(feeds.size).toBe(1);
+    feeds.release("chat:1", feed);
+    vi.advanceTimersByTime(LINGER_MS);
+    expect(feeds.size).toBe(0);
+    expect(channels.listening.size).toBe(0);
+    feeds.close();
+    await expect(feeds.hold("chat:1")).rejects.toBeInstanceOf(RoomcastError);
+  });
+});

@@ -1,0 +1,183 @@
+import { describe, expect, it } from "vitest";
+import { RoomcastError } from "../../src/errors.ts";
+import type { Joined, JoinRequest, Presence, Seat } from "../../src/presence/presence.ts";
+import { type RoomIndex, Seats } from "../../src/presence/seats.ts";
+
+const GRACE_MS = 60_000;
+const JOINED: Joined = {
+  position: { epoch: "e1", seq: 0, ts: 0 },
+  version: 1,
+  memberCount: 1,
+  members: [],
+  cursor: undefined,
+};
+
+/** What was sent to Redis, in order; each answer waits for `answer` where the test holds them back. */
+class ModelStore implements Presence, RoomIndex {
+  readonly sent: string[] = [];
+  refused: string | undefined;
+  holding = false;
+  readonly #waiting: (() => void)[] = [];
+
+  join({ room, connection, quiet }: JoinRequest): Promise<Joined> {
+    return this.#send(`join ${room} ${connection}${quiet === undefined ? "" : quiet ? " quiet" : " loud"}`, JOINED);
+  }
+
+  leave({ room, connection }: Seat): Promise<void> {
+    return this.#send(`leave ${room} ${connection}`, undefined);
+  }
+
+  setState(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  members(): never {
+    throw new Error("nobody asks");
+  }
+
+  noteRoom(room: string): Promise<void> {
+    return this.#send(`note ${room}`, undefined);
+  }
+
+  forgetRoom(room: string): Promise<void> {
+    return this.#send(`forget ${room}`, undefined);
+  }
+
+  take(): string[] {
+    return this.sent.splice(0);
+  }
+
+  /** Everything that is waiting is answered. */
+  async answer(): Promise<void> {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+    await new Promise(setImmediate);
+  }
+
+  async #send<Answer>(what: string, answer: Answer): Promise<Answer> {
+    this.sent.push(what);
+    if (this.refused !== undefined && what.startsWith(this.refused)) throw new RoomcastError("unavailable");
+    if (this.holding) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return answer;
+  }
+}
+
+function seat(connection: string, room = "chat:1"): JoinRequest {
+  const retention = { maxMessages: 1, maxBytes: 1, maxAgeMs: 1 };
+  return {
+    room,
+    connection,
+    attempt: 1,
+    user: connection,
+    name: undefined,
+    state: undefined,
+    maxMembers: 0,
+    retention,
+  };
+}
+
+function seats() {
+  const store = new ModelStore();
+  return {
+    store,
+    seats: new Seats(store, store, (error) => {
+      throw error;
+    }),
+  };
+}
+
+describe("the seats of a node", () => {
+  it("[G4] the index has a room before anybody sits in it, also where the first try to note it failed", async () => {
+    // The room's second connection used to be let in beside a first one whose note Redis had refused: a ghost for ever.
+    const { store, seats: all } = seats();
+    store.refused = "note";
+    const first = all.join(seat("a"));
+    const second = all.join(seat("b"));
+    await expect(first).rejects.toMatchObject({ code: "unavailable" });
+    await expect(second).rejects.toMatchObject({ code: "unavailable" });
+    store.refused = undefined;
+    store.take();
+    await all.join(seat("c"));
+    await all.join(seat("d"));
+    expect(store.take()).toEqual(["note chat:1", "join chat:1 c", "join chat:1 d"]);
+  });
+
+  it("[G4] after a renewal the index has a room before the next one sits down in it", async () => {
+    const { store, seats: all } = seats();
+    await all.join(seat("a"));
+    all.renewed(false);
+    store.take();
+    await all.join(seat("b"));
+    expect(store.take()).toEqual(["note chat:1", "join chat:1 b"]);
+  });
+
+  it("[G5] puts back whom the store lost, quietly, and whom others saw leave, once, for all to see", async () => {
+    const { store, seats: all } = seats();
+    await all.join(seat("a"));
+    all.renewed(true);
+    store.take();
+    store.refused = "join";
+    await expect(all.putBack()).rejects.toMatchObject({ code: "unavailable" });
+    store.refused = undefined;
+    // The store lost everything before it was done: the others have still seen them leave.
+    all.renewed(false);
+    store.take();
+    await all.putBack();
+    expect(store.take()).toEqual(["note chat:1", "join chat:1 a loud"]);
+    await all.putBack();
+    expect(store.take()).toEqual([]);
+    await all.putBackIn("chat:1");
+    expect(store.take()).toEqual(["note chat:1", "join chat:1 a quiet"]);
+  });
+
+  it("[G5] who is in the grace counts as present, unless the others saw them leave", async () => {
+    const { store, seats: all } = seats();
+    await all.join(seat("a"));
+    all.leaveLater(seat("a"), GRACE_MS);
+    all.renewed(false);
+    store.take();
+    await all.putBack();
+    expect(store.take()).toEqual(["note chat:1", "join chat:1 a quiet"]);
+    all.renewed(true);
+    await all.putBack();
+    expect(store.take()).toEqual([]);
+    all.close();
+  });
+
+  it("[G4] first finishes what is being given up, and does not put that back", async () => {
+    const { store, seats: all } = seats();
+    await all.join(seat("a"));
+    await all.join(seat("b"));
+    store.refused = "leave";
+    const leaving = all.leave(seat("a"));
+    store.refused = undefined;
+    all.renewed(false);
+    store.take();
+    await all.putBack();
+    expect(store.take()).toEqual(["leave chat:1 a", "note chat:1", "join chat:1 b quiet"]);
+    await leaving;
+  });
+
+  it("[G4] at most 500 a turn; who leaves meanwhile stays out, and who has another state has it", async () => {
+    // The later ones used to be chosen before the earlier ones were sent: whoever left meanwhile was put back.
+    const { store, seats: all } = seats();
+    const connections = Array.from({ length: 1_200 }, (_, index) => `c${index}`);
+    for (const connection of connections) await all.join(seat(connection));
+    all.renewed(false);
+    store.take();
+    store.holding = true;
+    const done = all.putBack();
+    expect(store.take().filter((line) => line.startsWith("join"))).toHaveLength(500);
+    const left = all.leave(seat("c700"));
+    await all.setState(seat("c701"), "{}");
+    store.take();
+    await store.answer();
+    const second = store.take();
+    expect(second.filter((line) => line.startsWith("join"))).toHaveLength(500);
+    expect(second).not.toContain("join chat:1 c700 quiet");
+    expect(second).toContain("join chat:1 c701 quiet");
+    store.holding = false;
+    await store.answer();
+    expect(store.take().filter((line) => line.startsWith("join"))).toHaveLength(199);
+    await Promise.all([done, left]);
+  });
+});
