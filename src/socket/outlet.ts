@@ -59,8 +59,10 @@ export class SocketOutlet implements Port {
 
   write(frame: Frame): boolean {
     // Engine.IO's transports take `wsPreEncodedFrame` as it is; polling, and a packet that waits for an upgrade, use the text.
-    const options = { compress: false, wsPreEncodedFrame: [frame.websocket] };
-    this.#socket.conn.write(frame.text, options);
+    for (const part of frame.parts) {
+      const options = { compress: false, wsPreEncodedFrame: [part.websocket] };
+      this.#socket.conn.write(part.text, options);
+    }
     return this.owed <= this.#maxBytes;
   }
 

@@ -30,8 +30,10 @@ class ModelOutlet implements Outlet {
   }
 
   write(frame: Frame): boolean {
-    const [name, payload] = JSON.parse(frame.text.slice(1)) as [Told["kind"], Omit<Told, "kind">];
-    this.told.push({ kind: name, ...payload } as Told);
+    for (const { text } of frame.parts) {
+      const [name, payload] = JSON.parse(text.slice(1)) as [Told["kind"], Omit<Told, "kind">];
+      this.told.push({ kind: name, ...payload } as Told);
+    }
     return !this.blocked;
   }
 
@@ -84,6 +86,7 @@ export class FeedModel {
     "hear",
     "hear",
     "hear",
+    "hear a chunk",
     "answer",
     "answer",
     "answer",
@@ -101,6 +104,7 @@ export class FeedModel {
   async step(name: (typeof FeedModel.STEPS)[number], choice: number): Promise<void> {
     if (name === "append") this.#append();
     else if (name === "hear") this.#hear();
+    else if (name === "hear a chunk") while (this.#channel.length > 0) this.#hear();
     else if (name === "answer") this.#answer(choice);
     else if (name === "join") this.#join();
     else if (name === "block") this.#some(choice, (outlet) => (outlet.blocked = true));
