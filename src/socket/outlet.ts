@@ -3,6 +3,7 @@ import type { Socket } from "socket.io";
 import type { Frame } from "../feed/frame.ts";
 import type { ServerEvents } from "../protocol.ts";
 import type { Port } from "../room/connection.ts";
+import { DirectWrite } from "./direct-write.ts";
 
 /** How often a connection that owes too much is looked at again, in milliseconds. */
 const LOOK_AGAIN_MS = 50;
@@ -39,6 +40,7 @@ export class SocketOutlet implements Port {
   readonly connection: string;
   readonly #socket: Socket;
   readonly #maxBytes: number;
+  readonly #direct: DirectWrite;
   /** Written since Engine.IO last handed its buffer to the transport. */
   #waiting = 0;
   /** Handed to the transport, which has not drained since. */
@@ -50,6 +52,7 @@ export class SocketOutlet implements Port {
     this.connection = socket.id;
     this.#socket = socket;
     this.#maxBytes = maxBytes;
+    this.#direct = new DirectWrite(socket.conn);
     socket.conn.on("packetCreate", (packet: EnginePacket) => this.#count(packet));
     socket.conn.on("flush", () => {
       this.#handed = this.#waiting;
@@ -58,6 +61,11 @@ export class SocketOutlet implements Port {
   }
 
   write(frame: Frame): boolean {
+    const tcp = this.#direct.free;
+    if (tcp !== undefined) {
+      tcp.write(frame.websocket);
+      return tcp.writableLength <= this.#maxBytes;
+    }
     // Engine.IO's transports take `wsPreEncodedFrame` as it is; polling, and a packet that waits for an upgrade, use the text.
     for (const part of frame.parts) {
       const options = { compress: false, wsPreEncodedFrame: [part.websocket] };
@@ -91,6 +99,8 @@ export class SocketOutlet implements Port {
 
   /** Bytes that this connection was sent and the operating system has not taken. */
   get owed(): number {
+    const tcp = this.#direct.socket;
+    if (tcp !== undefined) return this.#waiting + tcp.writableLength;
     const { conn } = this.#socket;
     return conn.transport.writable && this.#waiting === 0 ? 0 : this.#waiting + this.#handed;
   }
