@@ -15,6 +15,7 @@ import { Moderation } from "./moderation/moderation.ts";
 import { Seats } from "./presence/seats.ts";
 import type { WelcomeLimits } from "./protocol.ts";
 import type { RoomContext } from "./room/context.ts";
+import { Turns } from "./room/turns.ts";
 import { SocketServer } from "./socket/server.ts";
 import { memoryStore, redisStore, type Store } from "./store.ts";
 import type { Logger } from "./telemetry/log.ts";
@@ -22,6 +23,9 @@ import { Metrics } from "./telemetry/metrics.ts";
 
 /** Redis may be away, or take no writes, for this long before the balancer is told, so that a blip does not empty it. In milliseconds. */
 const UNREADY_AFTER_MS = 3_000;
+
+/** Messages in answers that are encoded in one turn of the event loop: some milliseconds, in bytes. */
+const ANSWERS_PER_TURN_BYTES = 1024 * 1024;
 
 /** How long a stop waits for connections to end by themselves, in milliseconds. */
 const CLOSE_WITHIN_MS = 2_000;
@@ -102,6 +106,7 @@ class Node implements RoomcastNode {
     const context: RoomContext = {
       moderation,
       blocks: new Blocks(),
+      turns: new Turns(ANSWERS_PER_TURN_BYTES),
       types: config.roomTypes,
       feeds: this.#feeds,
       log: this.#store.log,

@@ -4,17 +4,28 @@ const SOCKET_EVENT = "2";
 const FIN_TEXT = 0x81;
 
 /**
- * One event for many connections: encoded once, as a whole unmasked websocket frame (RFC 6455, section 5.2), and as the
+ * One event, or several in a row, for many connections: encoded once, as a whole unmasked websocket frame (RFC 6455, section 5.2), and as the
  * text that polling needs. The text is only made where somebody asks for it.
  */
 export class Frame {
   readonly websocket: Buffer;
+  /** The events in it, for who cannot take them together. */
+  readonly parts: readonly Frame[];
   readonly #start: number;
   #text: string | undefined;
 
-  private constructor(websocket: Buffer, start: number) {
+  private constructor(websocket: Buffer, start: number, parts?: readonly Frame[]) {
     this.websocket = websocket;
     this.#start = start;
+    this.parts = parts ?? [this];
+  }
+
+  /** Several frames as one write, in their order; at least one. */
+  static joined(frames: readonly Frame[]): Frame {
+    const [first] = frames;
+    if (first === undefined) throw new RangeError("no frame to write");
+    if (frames.length === 1) return first;
+    return new Frame(Buffer.concat(frames.map(({ websocket }) => websocket)), 0, [...frames]);
   }
 
   /** `name` is the event's name, `payload` the JSON text of its one argument. */
@@ -40,7 +51,7 @@ export class Frame {
     return new Frame(bytes, header + ENGINE_MESSAGE.length);
   }
 
-  /** The Socket.IO packet as text, without Engine.IO's first character. */
+  /** The Socket.IO packet as text, without Engine.IO's first character; of a single event only. */
   get text(): string {
     this.#text ??= this.websocket.toString("utf8", this.#start);
     return this.#text;

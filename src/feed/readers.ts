@@ -2,6 +2,7 @@ import type { Entry, Page, Position } from "../log/room-log.ts";
 import type { ServerEvents } from "../protocol.ts";
 import { continueFrom, positionOf, samePosition } from "./catch-up.ts";
 import { Frame } from "./frame.ts";
+import { LiveReaders } from "./live-readers.ts";
 import type { Audience } from "./presence-news.ts";
 import { type Outlet, Reader } from "./reader.ts";
 import type { Tail } from "./tail.ts";
@@ -13,7 +14,8 @@ export type ResyncReason = ServerEvents["resync"]["reason"];
 
 /** Called on the hot path: these only add up. */
 export interface ReaderCounts {
-  delivered(readers: number): void;
+  /** So many messages went out, one reader each. */
+  delivered(messages: number): void;
   resync(reason: ResyncReason): void;
   slowReader(): void;
 }
@@ -38,11 +40,15 @@ export interface Stream {
 export class Readers {
   readonly #stream: Stream;
   readonly #all = new Map<Outlet, Reader>();
-  readonly #live = new Set<Reader>();
+  readonly #live: LiveReaders;
   readonly #ahead = new Set<Reader>();
 
   constructor(stream: Stream) {
     this.#stream = stream;
+    this.#live = new LiveReaders(
+      (messages) => stream.counts.delivered(messages),
+      (reader, at) => this.#fallBehind(reader, at),
+    );
   }
 
   get size(): number {
@@ -79,13 +85,7 @@ export class Readers {
 
   /** The feed has passed an entry on. */
   pass(entry: Entry): void {
-    if (this.#live.size > 0) {
-      const frame = Frame.ofEvent("message", entry.body);
-      this.#stream.counts.delivered(this.#live.size);
-      for (const reader of this.#live) {
-        if (!reader.outlet.write(frame)) this.#fallBehind(reader, positionOf(entry));
-      }
-    }
+    if (this.#live.size > 0) this.#live.pass(Frame.ofEvent("message", entry.body), positionOf(entry));
     if (this.#ahead.size > 0) for (const reader of [...this.#ahead]) this.settle(reader);
   }
 
@@ -117,6 +117,7 @@ export class Readers {
 
   /** The feed goes on from `head`, with nothing in between: only who waits there or further on can go on with it. */
   restart(head: Position, reason: ResyncReason): void {
+    this.#live.flush();
     for (const reader of this.#all.values()) {
       if (reader.state === "ahead" && canReach(reader, head)) this.settle(reader);
       else this.#resync(reader, reason);
@@ -124,6 +125,7 @@ export class Readers {
   }
 
   endAll(reason: ResyncReason): void {
+    this.#live.flush();
     for (const reader of this.#all.values()) this.#resync(reader, reason);
   }
 
@@ -157,7 +159,6 @@ export class Readers {
 
   /** A live reader that cannot take more reads on by itself, once it drains. */
   #fallBehind(reader: Reader, at: Position): void {
-    this.#live.delete(reader);
     reader.position = at;
     this.#stream.counts.slowReader();
     this.#goBehind(reader);
@@ -228,7 +229,7 @@ export class Readers {
 
   #end(reader: Reader): void {
     reader.state = "ended";
-    this.#live.delete(reader);
+    this.#live.remove(reader);
     this.#ahead.delete(reader);
   }
 }

@@ -102,12 +102,14 @@ export class ControlLog implements Outlet {
 
   /** The feed's way in: what clients would receive. */
   write(frame: Frame): boolean {
-    const [event, payload] = JSON.parse(frame.text.slice(1)) as [string, unknown];
-    if (event === "message") {
-      const order = readOrder((payload as Message).data);
-      if (order !== undefined) this.#options.apply(order);
-    } else if (event === "resync") {
-      this.#follow().catch((error: unknown) => this.#options.failed(error));
+    for (const { text } of frame.parts) {
+      const [event, payload] = JSON.parse(text.slice(1)) as [string, unknown];
+      if (event === "message") {
+        const order = readOrder((payload as Message).data);
+        if (order !== undefined) this.#options.apply(order);
+      } else if (event === "resync") {
+        this.#follow().catch((error: unknown) => this.#options.failed(error));
+      }
     }
     return true;
   }

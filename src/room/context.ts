@@ -10,6 +10,7 @@ import type { Seats } from "../presence/seats.ts";
 import { BOUNDS, type Message } from "../protocol.ts";
 import type { Connection } from "./connection.ts";
 import type { RateKind } from "./rates.ts";
+import type { Turns } from "./turns.ts";
 
 /** What the verbs of a room work with. */
 export interface RoomContext {
@@ -21,6 +22,8 @@ export interface RoomContext {
   readonly moderation: Moderation;
   readonly blocks: Blocks;
   readonly limits: RoomLimits;
+  /** For answers that are long to encode: by the bytes of their messages. */
+  readonly turns: Turns;
   readonly counts: RoomCounts;
   /** Whether this node hears Redis. */
   hearing(): boolean;
@@ -90,7 +93,16 @@ export function requireDepth(field: string, depth: number): void {
   throw new RoomcastError("bad_request", `${field} is nested more than ${BOUNDS.jsonDepth} levels deep`);
 }
 
+/** Joins that share a reading share the parsing. */
+const parsed = new WeakMap<Entry, Message>();
+
 /** Entries as an acknowledgement carries them. */
 export function messagesOf(entries: readonly Entry[]): Message[] {
-  return entries.map((entry) => JSON.parse(entry.body.toString()) as Message);
+  return entries.map((entry) => {
+    const known = parsed.get(entry);
+    if (known !== undefined) return known;
+    const message = JSON.parse(entry.body.toString()) as Message;
+    parsed.set(entry, message);
+    return message;
+  });
 }

@@ -37,6 +37,7 @@ export async function joinRoom(
         ? await call.within(readMissed(context, room, request.since, joined.position, policy))
         : undefined;
     const entries = missed?.entries ?? (await call.within(readHistory(context, request, joined.position, policy)));
+    if (entries.length > 0) await call.within(context.turns.take(bytesOf(entries)));
     const position = missed?.position ?? joined.position;
     call.answer(replyOf(room, position, missed !== undefined, entries, joined));
     settle(context, connection, room, joining, feed, position, joined.version);
@@ -165,6 +166,10 @@ async function readHistory(
     context.feeds.readBefore(request.room, head.seq + 1, maxMessages, policy.retention),
   );
   return page.head.epoch === head.epoch ? page.entries : [];
+}
+
+function bytesOf(entries: readonly Entry[]): number {
+  return entries.reduce((bytes, { body }) => bytes + body.length, 0);
 }
 
 function replyOf(

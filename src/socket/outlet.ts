@@ -3,6 +3,7 @@ import type { Socket } from "socket.io";
 import type { Frame } from "../feed/frame.ts";
 import type { ServerEvents } from "../protocol.ts";
 import type { Port } from "../room/connection.ts";
+import { DirectWrite } from "./direct-write.ts";
 
 /** How often a connection that owes too much is looked at again, in milliseconds. */
 const LOOK_AGAIN_MS = 50;
@@ -35,13 +36,14 @@ interface EnginePacket {
 }
 
 /**
- * The way out to one client. It counts everything that Engine.IO was given for this connection and has not passed to
- * the operating system, whoever wrote it: acknowledgements, signals and presence too.
+ * The way out to one client. It counts everything that this connection was given and the operating system has not taken,
+ * whoever wrote it and whichever way it went: acknowledgements, signals and presence too.
  */
 export class SocketOutlet implements Port {
   readonly connection: string;
   readonly #socket: Socket;
   readonly #maxBytes: number;
+  readonly #direct: DirectWrite;
   /** Written since Engine.IO last handed its buffer to the transport. */
   #waiting = 0;
   /** Handed to the transport, which has not drained since. */
@@ -65,6 +67,7 @@ export class SocketOutlet implements Port {
     this.connection = socket.id;
     this.#socket = socket;
     this.#maxBytes = maxBytes;
+    this.#direct = new DirectWrite(socket.conn);
     this.#signalDropped = signalDropped;
     socket.conn.on("packetCreate", this.#onPacket);
     socket.conn.on("flush", this.#onFlush);
@@ -79,9 +82,18 @@ export class SocketOutlet implements Port {
   }
 
   write(frame: Frame): boolean {
+    const tcp = this.#direct.free;
+    if (tcp !== undefined) {
+      tcp.write(frame.websocket);
+      if (tcp.writableLength <= this.#maxBytes) return true;
+      this.#pauseRequests();
+      return false;
+    }
     // Engine.IO's transports take `wsPreEncodedFrame` as it is; polling, and a packet that waits for an upgrade, use the text.
-    const options = { compress: false, wsPreEncodedFrame: [frame.websocket] };
-    this.#socket.conn.write(frame.text, options);
+    for (const part of frame.parts) {
+      const options = { compress: false, wsPreEncodedFrame: [part.websocket] };
+      this.#socket.conn.write(part.text, options);
+    }
     return !this.#owesTooMuch;
   }
 
@@ -116,6 +128,8 @@ export class SocketOutlet implements Port {
 
   /** Bytes that this connection was sent and the operating system has not taken. */
   get owed(): number {
+    const tcp = this.#direct.socket;
+    if (tcp !== undefined) return this.#waiting + tcp.writableLength;
     const { conn } = this.#socket;
     return conn.transport.writable && this.#waiting === 0 ? 0 : this.#waiting + this.#handed;
   }
@@ -174,13 +188,13 @@ export class SocketOutlet implements Port {
     this.#waiting += data === undefined ? 0 : typeof data === "string" ? data.length : data.byteLength;
     const { owed } = this;
     if (owed > CLOSE_AT * this.#maxBytes) this.close();
-    else if (owed > this.#maxBytes && !this.#paused) this.#pauseRequests();
+    else if (owed > this.#maxBytes) this.#pauseRequests();
   }
 
   /** Whoever does not read what it asked for cannot ask for more. */
   #pauseRequests(): void {
     const websocket = websocketOf(this.#socket.conn.transport);
-    if (websocket === undefined) return;
+    if (websocket === undefined || this.#paused) return;
     this.#paused = true;
     websocket.pause();
     const resume = () => {

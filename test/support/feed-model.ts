@@ -34,8 +34,10 @@ class ModelOutlet implements Outlet {
 
   write(frame: Frame): boolean {
     if (this.gone) throw new Error(`${this.connection} is written to after it has gone`);
-    const [name, payload] = JSON.parse(frame.text.slice(1)) as [Told["kind"], Omit<Told, "kind">];
-    this.told.push({ kind: name, ...payload } as Told);
+    for (const { text } of frame.parts) {
+      const [name, payload] = JSON.parse(text.slice(1)) as [Told["kind"], Omit<Told, "kind">];
+      this.told.push({ kind: name, ...payload } as Told);
+    }
     return !this.blocked;
   }
 
@@ -99,6 +101,7 @@ export class FeedModel {
     "hear",
     "hear",
     "hear",
+    "hear a chunk",
     "answer",
     "answer",
     "answer",
@@ -119,6 +122,7 @@ export class FeedModel {
   async step(name: (typeof FeedModel.STEPS)[number], choice: number): Promise<void> {
     if (name === "append") this.#append();
     else if (name === "hear") this.#hear();
+    else if (name === "hear a chunk") while (this.#channel.length > 0) this.#hear();
     else if (name === "answer") this.#answer(choice);
     else if (name === "join") this.#join();
     else if (name === "return") this.#return(choice);

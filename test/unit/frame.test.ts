@@ -56,6 +56,18 @@ describe("Frame", () => {
     }
   });
 
+  it("is one write for several events, which each can be had by itself", async () => {
+    const bodies = ["a", "b".repeat(70_000), "c"].map((text) => JSON.stringify({ text }));
+    const frames = bodies.map((body) => Frame.ofEvent("message", body));
+    const joined = Frame.joined(frames);
+    expect(joined.websocket).toEqual(Buffer.concat(frames.map(({ websocket }) => websocket)));
+    expect(joined.parts).toEqual(frames);
+    const [first] = frames;
+    if (first === undefined) throw new Error("three frames");
+    expect(first.parts).toEqual([first]);
+    expect(Frame.joined([first])).toBe(first);
+  });
+
   it("carries any Unicode", async () => {
     const payload = { text: '"\u2028\\ é 😀' };
     const frame = Frame.ofEvent('na"me', JSON.stringify(payload));

@@ -94,7 +94,9 @@ describe("metrics", () => {
   });
 
   test("of refusals and resyncs are there at 0 before the first one, with every label", async () => {
-    const lines = await scrape(new Metrics("a", { connections: () => 0, feeds: () => 0, owed: () => 0, rooms: () => [] }, 50));
+    const lines = await scrape(
+      new Metrics("a", { connections: () => 0, feeds: () => 0, owed: () => 0, rooms: () => [] }, 50),
+    );
     for (const code of Object.keys(ERRORS)) {
       expect(lines).toContain(`roomcast_connections_refused_total{code="${code}"} 0`);
       for (const request of Object.keys(REQUESTS)) {

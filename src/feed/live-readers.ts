@@ -1,0 +1,121 @@
+import type { Position } from "../log/room-log.ts";
+import { Frame } from "./frame.ts";
+import type { Reader } from "./reader.ts";
+
+/** Readers that are written to in one turn of the event loop: at up to 15 µs each, more would hold it for too long. */
+const COHORT_READERS = 1_000;
+
+/** Some of a room's live readers, who stand at the same place and have the same frames coming. */
+class Cohort {
+  readonly readers = new Set<Reader>();
+  readonly #pending: Frame[] = [];
+  #at: Position | undefined;
+
+  get isPending(): boolean {
+    return this.#pending.length > 0;
+  }
+
+  push(frame: Frame, at: Position): void {
+    if (this.readers.size === 0) return;
+    this.#pending.push(frame);
+    this.#at = at;
+  }
+
+  /** Writes what waits as one frame to each; a reader that cannot take more is handed to `slow`, and no longer in. */
+  flush(written: (messages: number) => void, slow: (reader: Reader, at: Position) => void): void {
+    const at = this.#at;
+    if (at === undefined || this.#pending.length === 0) return;
+    const frame = Frame.joined(this.#pending);
+    written(this.#pending.length * this.readers.size);
+    this.#pending.length = 0;
+    for (const reader of this.readers) {
+      if (reader.outlet.write(frame)) continue;
+      this.readers.delete(reader);
+      slow(reader, at);
+    }
+  }
+}
+
+/**
+ * The readers of a feed that get what it passes on. What one chunk from Redis brings is joined and leaves in one write for
+ * each reader, in the turn in which it came: what costs is the number of writes, not of messages (docs/performance.md).
+ * In large rooms one cohort of readers after the other has its turn, so that the event loop is not held.
+ */
+export class LiveReaders {
+  readonly #cohorts: Cohort[] = [];
+  readonly #cohortOf = new Map<Reader, Cohort>();
+  readonly #written: (messages: number) => void;
+  readonly #slow: (reader: Reader, at: Position) => void;
+  #flushing = false;
+
+  /**
+   * `written` is told how many messages went out; `slow` gets a reader whose connection owes more than its bound, and the
+   * place up to which it was written to.
+   */
+  constructor(written: (messages: number) => void, slow: (reader: Reader, at: Position) => void) {
+    this.#written = written;
+    this.#slow = (reader, at) => {
+      this.#cohortOf.delete(reader);
+      slow(reader, at);
+    };
+  }
+
+  get size(): number {
+    return this.#cohortOf.size;
+  }
+
+  /** From now on; the reader has everything that was passed on so far. */
+  add(reader: Reader): void {
+    const cohort = this.#cohorts.find(({ readers }) => readers.size < COHORT_READERS) ?? this.#begin();
+    // What waits there came before this reader.
+    this.#flushOne(cohort);
+    cohort.readers.add(reader);
+    this.#cohortOf.set(reader, cohort);
+  }
+
+  /** Nothing more is written to it, also of what waits. */
+  remove(reader: Reader): void {
+    this.#cohortOf.get(reader)?.readers.delete(reader);
+    this.#cohortOf.delete(reader);
+  }
+
+  pass(frame: Frame, at: Position): void {
+    for (const cohort of this.#cohorts) cohort.push(frame, at);
+    if (this.#flushing) return;
+    this.#flushing = true;
+    // Behind everything that the same chunk from Redis brings.
+    queueMicrotask(() => this.#flushNext(0));
+  }
+
+  /** Writes everything that waits, before something that must come behind it. */
+  flush(): void {
+    for (const cohort of this.#cohorts) this.#flushOne(cohort);
+  }
+
+  #begin(): Cohort {
+    const cohort = new Cohort();
+    this.#cohorts.push(cohort);
+    return cohort;
+  }
+
+  /** One cohort a turn, each in its turn, until nothing waits anywhere. */
+  #flushNext(index: number): void {
+    const cohort = this.#cohorts[index];
+    if (cohort !== undefined) this.#flushOne(cohort);
+    const next = this.#pendingAfter(index);
+    if (next === undefined) this.#flushing = false;
+    else setImmediate(() => this.#flushNext(next));
+  }
+
+  #pendingAfter(index: number): number | undefined {
+    for (let step = 1; step <= this.#cohorts.length; step += 1) {
+      const next = (index + step) % this.#cohorts.length;
+      if (this.#cohorts[next]?.isPending) return next;
+    }
+    return undefined;
+  }
+
+  #flushOne(cohort: Cohort): void {
+    cohort.flush(this.#written, this.#slow);
+  }
+}

@@ -1,0 +1,75 @@
+import { Socket as TcpSocket } from "node:net";
+
+/** What is used here of Engine.IO's connection and transport; their types hide some of it. */
+interface EngineConnection {
+  readonly readyState: string;
+  readonly upgrading: boolean;
+  readonly writeBuffer: readonly unknown[];
+  readonly transport: EngineTransport;
+}
+
+interface EngineTransport {
+  readonly name: string;
+  readonly writable: boolean;
+}
+
+/**
+ * The way past Engine.IO for frames that are ready as they are: straight to the TCP socket of a websocket connection,
+ * without a packet, options, events and callbacks for each (docs/performance.md). Only where that keeps the order: nothing
+ * that Engine.IO was given before is still waiting in it.
+ */
+export class DirectWrite {
+  readonly #connection: EngineConnection;
+  #transport: EngineTransport | undefined;
+  #tcp: TcpSocket | undefined;
+
+  /** `connection` is Engine.IO's, in whichever version: where it is not as expected, there is no way past it. */
+  constructor(connection: object) {
+    this.#connection = isEngineConnection(connection) ? connection : NO_WAY;
+  }
+
+  /** The connection's TCP socket, once it is a websocket. */
+  get socket(): TcpSocket | undefined {
+    const { transport } = this.#connection;
+    if (transport !== this.#transport) {
+      this.#transport = transport;
+      this.#tcp = transport.name === "websocket" ? tcpOf(transport) : undefined;
+    }
+    return this.#tcp;
+  }
+
+  /** The same, where a whole frame may be written to it now. */
+  get free(): TcpSocket | undefined {
+    const { readyState, upgrading, writeBuffer, transport } = this.#connection;
+    const isFree = readyState === "open" && !upgrading && writeBuffer.length === 0 && transport.writable;
+    return isFree ? this.socket : undefined;
+  }
+}
+
+const NO_WAY: EngineConnection = {
+  readyState: "unknown",
+  upgrading: false,
+  writeBuffer: [],
+  transport: { name: "unknown", writable: false },
+};
+
+function isEngineConnection(value: object): value is EngineConnection {
+  const { readyState, upgrading, writeBuffer, transport } = value as Partial<Record<keyof EngineConnection, unknown>>;
+  return (
+    typeof readyState === "string" &&
+    typeof upgrading === "boolean" &&
+    Array.isArray(writeBuffer) &&
+    typeof transport === "object" &&
+    transport !== null &&
+    "name" in transport &&
+    "writable" in transport
+  );
+}
+
+/** Of the `ws` library's websocket under the transport. */
+function tcpOf(transport: object): TcpSocket | undefined {
+  const websocket: unknown = Reflect.get(transport, "socket");
+  if (typeof websocket !== "object" || websocket === null) return undefined;
+  const tcp: unknown = Reflect.get(websocket, "_socket");
+  return tcp instanceof TcpSocket ? tcp : undefined;
+}

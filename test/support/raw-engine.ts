@@ -1,0 +1,59 @@
+import { stopsWithTest } from "./teardown.ts";
+
+/** Between packets in a polling body (Engine.IO protocol, version 4). */
+const SEPARATOR = "\x1e";
+const PATH = "/socket.io/?EIO=4&transport=";
+
+/** An answer to a polling request, as it came. */
+export interface Polled {
+  readonly status: number;
+  readonly packets: readonly string[];
+}
+
+async function answerOf(response: Response): Promise<Polled> {
+  const body = await response.text();
+  return { status: response.status, packets: body === "" ? [] : body.split(SEPARATOR) };
+}
+
+/** Engine.IO by polling, without any client. */
+export const polling = {
+  get: async (url: string, sid?: string): Promise<Polled> =>
+    answerOf(await fetch(`${url}${PATH}polling${sid === undefined ? "" : `&sid=${sid}`}`)),
+  post: async (url: string, sid: string, ...packets: readonly string[]): Promise<Polled> =>
+    answerOf(await fetch(`${url}${PATH}polling&sid=${sid}`, { method: "POST", body: packets.join(SEPARATOR) })),
+};
+
+/** Engine.IO by websocket, without any client: every frame as it came, binary as Buffer, and the end as `closed`. */
+export class RawWebSocket {
+  readonly frames: (string | Buffer)[] = [];
+  closed = false;
+  readonly #socket: WebSocket;
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = ({ data }) => this.frames.push(typeof data === "string" ? data : Buffer.from(data));
+    socket.onclose = () => {
+      this.closed = true;
+    };
+  }
+
+  /** Closed with the test. With a `sid` it joins a session that began by polling. */
+  static async open(url: string, sid?: string): Promise<RawWebSocket> {
+    const socket = new WebSocket(
+      `${url.replace("http", "ws")}${PATH}websocket${sid === undefined ? "" : `&sid=${sid}`}`,
+    );
+    stopsWithTest(() => socket.close());
+    const raw = new RawWebSocket(socket);
+    await new Promise<void>((resolve, reject) => {
+      socket.onopen = () => resolve();
+      socket.onerror = () => reject(new Error(`no websocket to ${url}`));
+    });
+    socket.onerror = () => undefined;
+    return raw;
+  }
+
+  send(frame: string | Uint8Array): void {
+    this.#socket.send(typeof frame === "string" ? frame : new Uint8Array(frame));
+  }
+}
