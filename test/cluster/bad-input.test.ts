@@ -3,7 +3,7 @@ import { REQUESTS, type RequestName } from "../../src/protocol.ts";
 import { TRANSPORTS } from "../support/client.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
-import { keysWith, rawRedis } from "../support/raw-redis.ts";
+import { keysOfRooms, rawRedis } from "../support/raw-redis.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { connectWitness, type Witness } from "../support/witness.ts";
 import { BINARY, deep, hidden, REQUEST_FIELDS, ROOM } from "../support/wrong-fields.ts";
@@ -29,7 +29,7 @@ describeWithRedis("bad input", () => {
     const state = async () => {
       const { position } = await member.ok("getHistory", { room: ROOM });
       const { memberCount, version, members } = await member.ok("getMembers", { room: ROOM });
-      return { position, memberCount, version, members, keys: await keysWith(redis, cluster.prefix) };
+      return { position, memberCount, version, members, keys: await keysOfRooms(redis, cluster.prefix) };
     };
     const connection = member.socket.id;
     const before = await state();

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { beforeAll, expect, it } from "vitest";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
-import { keysWith, rawRedis } from "../support/raw-redis.ts";
+import { keysOfRooms, rawRedis } from "../support/raw-redis.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { connectWitness, type Witness } from "../support/witness.ts";
 
@@ -179,7 +179,7 @@ describeWithRedis("messages and their history", () => {
   it("reading a room that nobody ever used makes no key, and answers that it is empty", async () => {
     const redis = rawRedis();
     const room = "chat:never-used";
-    const before = await keysWith(redis, cluster.prefix);
+    const before = await keysOfRooms(redis, cluster.prefix);
     const reader = await connect(1, "ben");
     for (const query of [{}, { before: 5 }, { after: 5 }]) {
       expect(await reader.ok("getHistory", { room, ...query })).toEqual({
@@ -191,7 +191,7 @@ describeWithRedis("messages and their history", () => {
     }
     expect(await reader.ok("getMembers", { room })).toEqual({ ok: true, members: [], memberCount: 0, version: 0 });
     await reader.refused("getMembers", { room, cursor: "x" });
-    expect(await keysWith(redis, cluster.prefix)).toEqual(before);
+    expect(await keysOfRooms(redis, cluster.prefix)).toEqual(before);
   });
 });
 

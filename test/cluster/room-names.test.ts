@@ -2,7 +2,7 @@ import { beforeAll, expect, it } from "vitest";
 import { REQUESTS, type RequestName } from "../../src/protocol.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
-import { keysWith, rawRedis } from "../support/raw-redis.ts";
+import { keysOfRooms, rawRedis } from "../support/raw-redis.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { connectWitness, type Witness } from "../support/witness.ts";
 
@@ -60,7 +60,7 @@ describeWithRedis("names of rooms", () => {
   for (const [says, rooms] of Object.entries(REFUSED)) {
     it(`a room's name ${says}`, async () => {
       const redis = rawRedis();
-      const before = await keysWith(redis, cluster.prefix);
+      const before = await keysOfRooms(redis, cluster.prefix);
       for (const room of rooms) {
         for (const name of names) {
           const { error } = await member.refused(name, { ...payload, room });
@@ -71,7 +71,7 @@ describeWithRedis("names of rooms", () => {
           });
         }
       }
-      expect(await keysWith(redis, cluster.prefix)).toEqual(before);
+      expect(await keysOfRooms(redis, cluster.prefix)).toEqual(before);
     });
   }
 

@@ -280,7 +280,9 @@ describeWithRedis("what three nodes keep in Redis", () => {
     });
 
     const keys = await keysWith(redis, prefix);
-    const known = new Set(keys.filter((key) => /^[^{]+:(\{node:[\w-]+\}:rooms|\{nodes\}:(leases|gone))$/.test(key)));
+    const known = new Set(
+      keys.filter((key) => /^[^{]+:(\{node:[\w-]+\}:(rooms|beat)|\{nodes\}:(leases|gone))$/.test(key)),
+    );
     for (const name of ["meta", "log"]) known.add(`{${channelOf(prefix, "_control")}}:${name}`);
     for (const room of ROOMS) {
       const channel = channelOf(prefix, room);

@@ -25,6 +25,11 @@ export async function keysWith(redis: Redis, part: string): Promise<string[]> {
   return [...keys].sort();
 }
 
+/** Every key of a room of a cluster, sorted. What nodes keep of themselves comes and goes by itself. */
+export async function keysOfRooms(redis: Redis, prefix: string): Promise<string[]> {
+  return (await keysWith(redis, prefix)).filter((key) => key.startsWith(`{${prefix}#/#`));
+}
+
 /** The sharded channels that begin with `prefix` and have a subscriber now, sorted. */
 export async function channelsUnder(redis: Redis, prefix: string): Promise<string[]> {
   return ((await redis.call("PUBSUB", "SHARDCHANNELS", `${prefix}*`)) as string[]).sort();
