@@ -67,7 +67,8 @@ export async function startCluster({
       if (log.length > KEPT_LOG_LINES) log.shift();
     };
     const own = { ...shared, ...envOf(i) };
-    const node = startNode({ name: `node-${i + 1}`, ...place, env: own, onLine, ...(script && { script }) });
+    const options = { env: own, onLine, deathSignal: "SIGKILL", ...(script && { script }) } as const;
+    const node = startNode({ name: `node-${i + 1}`, ...place, ...options });
     processes[i] = node;
     if (await node.untilReady(READY_WITHIN_MS)) return;
     const state = node.isAlive() ? "is not ready" : `ended (${await node.ended})`;
