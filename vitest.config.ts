@@ -28,6 +28,7 @@ export default defineConfig({
     retry: 0,
     reporters: ["default", new TallyReporter()],
     globalSetup: ["test/support/provision.ts"],
+    setupFiles: ["test/support/own-by-test.ts"],
     projects: [
       project("unit", 1, { testSeconds: 10, parallel: true }),
       project("contract", 2, { testSeconds: 20, parallel: true }),

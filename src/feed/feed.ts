@@ -119,10 +119,13 @@ export class Feed implements ChannelListener {
     this.#tail.release();
   }
 
-  /** The first join tells where the log's end is. Later calls change nothing. */
+  /**
+   * The first join tells where the log's end is. Later calls change nothing: a version that a later join was told, and that
+   * the feed did not hear, is news to everybody who joined before it.
+   */
   start(position: Position, version: number): void {
-    this.#version = Math.max(this.#version, version);
     if (this.#state !== "opening") return;
+    this.#version = Math.max(this.#version, version);
     this.#position = position;
     this.#state = "live";
     for (const entry of this.#tail.entries) this.#hear(entry);
@@ -134,6 +137,7 @@ export class Feed implements ChannelListener {
   attach(outlet: Outlet, position: Position, version: number): void {
     const reader = this.#readers.attach(outlet, position, version);
     for (const change of this.#tail.changes) this.#news.replay(change, reader);
+    this.#doubtVersion(position.epoch, Math.max(version, this.#tail.changes.at(-1)?.version ?? 0));
     this.#readers.settle(reader);
   }
 
@@ -200,6 +204,13 @@ export class Feed implements ChannelListener {
     if (!isNewLine && version <= this.#version) return;
     this.#version = version;
     this.#news.missed(version, memberCount);
+  }
+
+  /** The others were told of changes that this join does not know, and that nobody heard: the next comparison tells it too. */
+  #doubtVersion(epoch: string, known: number): void {
+    if (epoch !== this.#position?.epoch || known >= this.#version) return;
+    this.#version = known;
+    this.#around.suspect(this);
   }
 
   #hear(entry: Entry): void {

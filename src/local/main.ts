@@ -1,11 +1,11 @@
 // npm start: a local cluster of nodes behind one sticky port, on a Redis found or started here.
-import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { join } from "node:path";
 import { type Balancer, startBalancer } from "./balancer.ts";
+import { buildIfStale } from "./build.ts";
 import { LocalCluster } from "./cluster.ts";
 import { type LocalNodes, localControl } from "./control.ts";
 import { findRedis } from "./redis.ts";
+import { Started } from "./started.ts";
 
 const DEFAULT_PORT = 3000;
 const DEFAULT_NODES = 3;
@@ -60,35 +60,6 @@ async function openBalancer(port: number, nodes: LocalNodes): Promise<Balancer> 
   }
 }
 
-function buildIfStale(): void {
-  const script = join(import.meta.dirname, "../../scripts/build.mjs");
-  const { status } = spawnSync(process.execPath, [script, "--if-stale"], { stdio: "inherit" });
-  if (status !== 0) throw new StartError("The build failed.");
-}
-
-/** What has been started, ended in the opposite order, once. */
-class Started {
-  readonly #ends: (() => Promise<void>)[] = [];
-  #ending: Promise<void> | undefined;
-
-  add(end: () => Promise<void>): void {
-    this.#ends.unshift(end);
-  }
-
-  get isEnding(): boolean {
-    return this.#ending !== undefined;
-  }
-
-  end(): Promise<void> {
-    this.#ending ??= this.#endAll();
-    return this.#ending;
-  }
-
-  async #endAll(): Promise<void> {
-    for (const end of this.#ends) await end();
-  }
-}
-
 async function start(started: Started): Promise<void> {
   let cluster: LocalCluster | undefined;
   // First of all, so that a busy port is known before anything is built or started.
@@ -98,7 +69,7 @@ async function start(started: Started): Promise<void> {
   });
   started.add(() => balancer.close());
   const wanted = numberOf("NODES", DEFAULT_NODES, 1, MOST_NODES);
-  buildIfStale();
+  if (!buildIfStale()) throw new StartError("The build failed.");
 
   const redis = await findRedis(say);
   if (redis !== undefined) started.add(() => redis.stop());

@@ -35,6 +35,8 @@ interface NodeOptions {
   /** Receives each line of the node's stdout and stderr. */
   readonly onLine: (line: string) => void;
   readonly script?: string;
+  /** What it receives when this process is gone; a node that is stopped (SIGSTOP) hears no SIGTERM. SIGTERM by default. */
+  readonly deathSignal?: "SIGTERM" | "SIGKILL";
 }
 
 function howItEnded(child: ChildProcess): string {
@@ -47,7 +49,7 @@ export function startNode(options: NodeOptions): NodeProcess {
   const { name, port, adminPort } = options;
   const child = spawnTied(process.execPath, ["--enable-source-maps", options.script ?? NODE_SCRIPT], {
     stdio: ["ignore", "pipe", "pipe"],
-    deathSignal: "SIGTERM",
+    deathSignal: options.deathSignal ?? "SIGTERM",
     // A group of its own: Ctrl-C reaches the parent alone, which then ends everything in order.
     detached: true,
     env: {

@@ -24,8 +24,11 @@ export interface JoinRequest extends Seat {
   /** Most distinct users in the room; 0 for no limit. */
   readonly maxMembers: number;
   readonly retention: Retention;
-  /** Nobody is told: the connection was in all the time, and the store lost that. */
-  readonly quiet?: boolean;
+  /**
+   * Who hears of it: without a word all but the connection itself, whose ack says it. `nobody` where it was in all the
+   * time, and the store lost that; `everybody` where it was in all the time, and was shown to leave: it heard that, too.
+   */
+  readonly tells?: "nobody" | "everybody";
 }
 
 export interface Joined {

@@ -80,7 +80,7 @@ export class RedisPresence implements Presence, RoomIndex {
       retention.maxAgeMs,
       this.#dedupeMs,
       SPARE_LIFE_MS,
-      request.quiet ? 1 : 0,
+      request.tells ?? "others",
     ]);
     return readJoined(readList(reply));
   }

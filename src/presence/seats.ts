@@ -150,7 +150,10 @@ export class Seats {
   async #take(seated: Seated): Promise<void> {
     const life = this.#life;
     try {
-      await this.#presence.join({ ...seated.request, quiet: seated.life >= this.#shownLeaving });
+      await this.#presence.join({
+        ...seated.request,
+        tells: seated.life < this.#shownLeaving ? "everybody" : "nobody",
+      });
     } catch (error) {
       // A newer join of the same connection has taken it, or it was refused: both are an outcome.
       if (!(error instanceof RoomcastError) || error.code === "unavailable") throw error;

@@ -6,7 +6,7 @@ import { eventually } from "../support/eventually.ts";
 import { findHaproxy, startHaproxy } from "../support/haproxy.ts";
 import { Member } from "../support/member.ts";
 import { startRedis } from "../support/private-redis.ts";
-import { NO_REDIS, REDIS_URL } from "../support/redis.ts";
+import { NO_REDIS, REDIS_URL } from "../support/run-redis.ts";
 import { startSticky } from "../support/sticky.ts";
 import { signToken } from "../support/token.ts";
 

@@ -3,7 +3,8 @@ import { type ConnectionRole, connectRedis, type Outage } from "../../src/redis/
 import { requireServerVersion } from "../../src/redis/server-version.ts";
 import { eventually } from "../support/eventually.ts";
 import { startRedis } from "../support/private-redis.ts";
-import { describeWithRedis, redisUrl } from "../support/redis.ts";
+import { describeWithRedis } from "../support/redis.ts";
+import { redisUrl } from "../support/run-redis.ts";
 import { stopsWithTest } from "../support/teardown.ts";
 
 function open(url: string, role: ConnectionRole) {

@@ -37,6 +37,22 @@ describeWithRedis("joins in Redis", () => {
     expect(await redis.exists(keys.left(ROOM, "c1"))).toBe(0);
   });
 
+  // A node that was paused was swept, and its own clients heard that they left: who is put back must hear of itself, too.
+  it("[G4] who was shown to leave is put back by a change that reaches its own connection, and who was not by none", async () => {
+    const world = await redisWorld();
+    const ear = await world.hear(ROOM);
+    await world.presence.join(join("ada", "c1"));
+    await world.presence.join(join("ben", "c2", { tells: "everybody" }));
+    await world.presence.join(join("cleo", "c3", { tells: "nobody" }));
+    await world.presence.join(join("dora", "c4"));
+    await eventually(() => expect(ear.changes).toHaveLength(3));
+    expect(ear.changes.map(({ user, by, version }) => [user.id, by, version])).toEqual([
+      ["ada", "c1", 1],
+      ["ben", "", 2],
+      ["dora", "c4", 4],
+    ]);
+  });
+
   it("[G7] a banned user is refused with `banned`, and nothing changed; a ban that ran out is none", async () => {
     const world = await redisWorld();
     const { presence, redis, keys } = world;

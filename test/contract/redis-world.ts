@@ -6,7 +6,7 @@ import { RedisBans } from "../../src/moderation/redis-bans.ts";
 import { RedisPresence } from "../../src/presence/redis-presence.ts";
 import { type ConnectionRole, connectRedis } from "../../src/redis/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
-import { redisUrl } from "../support/redis.ts";
+import { redisUrl } from "../support/run-redis.ts";
 import { stopsWithTest } from "../support/teardown.ts";
 import type { Ear, World } from "./world.ts";
 

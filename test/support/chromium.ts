@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { type BrowserContext, type BrowserContextOptions, chromium } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { onPath } from "../../src/local/run-command.ts";
-import { NO_REDIS, REDIS_URL } from "./redis.ts";
+import { NO_REDIS, REDIS_URL } from "./run-redis.ts";
 import { stopsWithTest } from "./teardown.ts";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome"];

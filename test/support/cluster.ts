@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type NodeProcess, startNode } from "../../src/local/node-process.ts";
 import { freePort } from "../../src/local/ports.ts";
-import { redisUrl } from "./redis.ts";
+import { redisUrl } from "./run-redis.ts";
 import { stopsWithTest } from "./teardown.ts";
 import { API_KEY, JWT_SECRET } from "./token.ts";
 
@@ -27,14 +27,22 @@ export interface TestCluster {
   stop(): Promise<void>;
 }
 
+interface ClusterOptions {
+  readonly nodes?: number;
+  readonly env?: Readonly<Record<string, string>>;
+  /** What one node has on top of that. */
+  readonly envOf?: (node: number) => Readonly<Record<string, string>>;
+  /** What the nodes run, where it is not dist/main.js. */
+  readonly script?: string;
+}
+
 /** Starts a cluster and waits for every `/readyz`. Stops with the test that called it. */
 export async function startCluster({
   nodes = 3,
   env = {},
-}: {
-  nodes?: number;
-  env?: Record<string, string>;
-} = {}): Promise<TestCluster> {
+  envOf = () => ({}),
+  script,
+}: ClusterOptions = {}): Promise<TestCluster> {
   const prefix = `t${randomUUID().slice(0, 8)}`;
   const shared = {
     REDIS_URL: env.REDIS_URL ?? redisUrl(),
@@ -58,7 +66,9 @@ export async function startCluster({
       log.push(line);
       if (log.length > KEPT_LOG_LINES) log.shift();
     };
-    const node = startNode({ name: `node-${i + 1}`, ...place, env: shared, onLine });
+    const own = { ...shared, ...envOf(i) };
+    const options = { env: own, onLine, deathSignal: "SIGKILL", ...(script && { script }) } as const;
+    const node = startNode({ name: `node-${i + 1}`, ...place, ...options });
     processes[i] = node;
     if (await node.untilReady(READY_WITHIN_MS)) return;
     const state = node.isAlive() ? "is not ready" : `ended (${await node.ended})`;

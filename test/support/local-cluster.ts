@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { freePort } from "../../src/local/ports.ts";
 import { eventually } from "./eventually.ts";
-import { redisUrl } from "./redis.ts";
+import { redisUrl } from "./run-redis.ts";
 import { stopsWithTest } from "./teardown.ts";
 
 /** The script of `npm start`. */

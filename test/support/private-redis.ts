@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../../src/local/ports.ts";
@@ -9,8 +9,8 @@ import { engineAnswers, imageIsHere, redisImage, serverIn } from "../../src/loca
 import { REDIS_SETTINGS, spawnRedis, untilPing } from "../../src/local/redis-process.ts";
 import { ask } from "../../src/local/run-command.ts";
 import { ended } from "../../src/local/tied-process.ts";
-import { NO_REDIS } from "./redis.ts";
 import { RUN_LABEL, runId } from "./run-id.ts";
+import { NO_REDIS } from "./run-redis.ts";
 import { stopsWithTest } from "./teardown.ts";
 
 const START_WITHIN_MS = 20_000;
@@ -24,6 +24,8 @@ export interface PrivateRedis {
   kill(): Promise<void>;
   /** Starts it again after `kill`, with the files it left (`aof`), and waits until it answers. */
   start(): Promise<void>;
+  /** After `kill`: takes the files that it left, so that it starts empty. */
+  forget(): Promise<void>;
   /** Stops it in its tracks (SIGSTOP): connections stay open, nothing is answered. */
   pause(): Promise<void>;
   resume(): Promise<void>;
@@ -58,6 +60,9 @@ async function ofBinary(binary: RedisBinary, port: number, settings: readonly st
       child = await spawnRedis(binary, port, folder, settings);
     },
     kill,
+    forget: async () => {
+      for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true, force: true });
+    },
     pause: () => signal("SIGSTOP"),
     resume: () => signal("SIGCONT"),
     stop: async () => {
@@ -96,6 +101,10 @@ function ofContainer(port: number, settings: readonly string[]) {
       if (!(await untilPing(port, START_WITHIN_MS, () => false))) throw new Error(`${name} does not answer`);
     },
     kill: () => docker("kill", name),
+    forget: async () => {
+      await docker("rm", "-f", "-v", name);
+      made = false;
+    },
     pause: () => docker("pause", name),
     resume: () => docker("unpause", name),
     stop: async () => {

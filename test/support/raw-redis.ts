@@ -1,5 +1,5 @@
 import { Redis } from "ioredis";
-import { redisUrl } from "./redis.ts";
+import { redisUrl } from "./run-redis.ts";
 import { stopsWithTest } from "./teardown.ts";
 
 const SCAN_COUNT = 1_000;

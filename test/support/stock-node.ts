@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { createShardedAdapter } from "@socket.io/redis-adapter";
 import { Redis } from "ioredis";
 import { Server } from "socket.io";
-import { redisUrl } from "./redis.ts";
+import { redisUrl } from "./run-redis.ts";
 import { stopsWithTest } from "./teardown.ts";
 
 /** A plain Socket.IO server that knows nothing of Roomcast. */

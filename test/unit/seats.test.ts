@@ -19,8 +19,8 @@ class ModelStore implements Presence, RoomIndex {
   holding = false;
   readonly #waiting: (() => void)[] = [];
 
-  join({ room, connection, quiet }: JoinRequest): Promise<Joined> {
-    return this.#send(`join ${room} ${connection}${quiet === undefined ? "" : quiet ? " quiet" : " loud"}`, JOINED);
+  join({ room, connection, tells }: JoinRequest): Promise<Joined> {
+    return this.#send(`join ${room} ${connection}${tells === undefined ? "" : ` to ${tells}`}`, JOINED);
   }
 
   leave({ room, connection }: Seat): Promise<void> {
@@ -122,11 +122,11 @@ describe("the seats of a node", () => {
     all.renewed(false);
     store.take();
     await all.putBack();
-    expect(store.take()).toEqual(["note chat:1", "join chat:1 a loud"]);
+    expect(store.take()).toEqual(["note chat:1", "join chat:1 a to everybody"]);
     await all.putBack();
     expect(store.take()).toEqual([]);
     await all.putBackIn("chat:1");
-    expect(store.take()).toEqual(["note chat:1", "join chat:1 a quiet"]);
+    expect(store.take()).toEqual(["note chat:1", "join chat:1 a to nobody"]);
   });
 
   it("[G5] who is in the grace counts as present, unless the others saw them leave", async () => {
@@ -136,7 +136,7 @@ describe("the seats of a node", () => {
     all.renewed(false);
     store.take();
     await all.putBack();
-    expect(store.take()).toEqual(["note chat:1", "join chat:1 a quiet"]);
+    expect(store.take()).toEqual(["note chat:1", "join chat:1 a to nobody"]);
     all.renewed(true);
     await all.putBack();
     expect(store.take()).toEqual([]);
@@ -153,7 +153,7 @@ describe("the seats of a node", () => {
     all.renewed(false);
     store.take();
     await all.putBack();
-    expect(store.take()).toEqual(["leave chat:1 a", "note chat:1", "join chat:1 b quiet"]);
+    expect(store.take()).toEqual(["leave chat:1 a", "note chat:1", "join chat:1 b to nobody"]);
     await leaving;
   });
 
@@ -173,8 +173,8 @@ describe("the seats of a node", () => {
     await store.answer();
     const second = store.take();
     expect(second.filter((line) => line.startsWith("join"))).toHaveLength(500);
-    expect(second).not.toContain("join chat:1 c700 quiet");
-    expect(second).toContain("join chat:1 c701 quiet");
+    expect(second).not.toContain("join chat:1 c700 to nobody");
+    expect(second).toContain("join chat:1 c701 to nobody");
     store.holding = false;
     await store.answer();
     expect(store.take().filter((line) => line.startsWith("join"))).toHaveLength(199);

@@ -2,7 +2,8 @@
 -- KEYS  1 meta, 2 log, 3 presence, 4 members, 5 bans, 6 mark of a join that was given up
 -- ARGV  1 channel, 2 room (JSON), 3 connection, 4 incarnation, 5 attempt, 6 user, 7 identity (JSON without braces),
 --       8 state (JSON, or "" to keep the known one), 9 most users (0: any), 10 members to list, 11 epoch to start if one
---       is needed, 12 most age, 13 life of dedupe entries, 14 longest time between renewals (times in ms), 15 whether to tell nobody (0, 1)
+--       is needed, 12 most age, 13 life of dedupe entries, 14 longest time between renewals (times in ms), 15 who is told: others, nobody,
+--       everybody
 -- Returns { "superseded" }, { "banned", until }, { "room_full" }, or
 --         { "joined", "epoch seq ts version members", cursor or "", members as JSON … }
 --- @include "integer.lua"
@@ -18,7 +19,7 @@ local channel, room, connection, incarnation, attempt = ARGV[1], ARGV[2], ARGV[3
 local user, identity, state = ARGV[6], ARGV[7], ARGV[8]
 local max_members, shown, fresh_epoch = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
 local max_age, dedupe_ms, spare_ms = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
-local quiet = ARGV[15] == "1"
+local tells = ARGV[15]
 
 local now = now_ms()
 local known = redis.call("HMGET", presence, "c:" .. connection, "n:" .. user, "p:" .. user, "s:" .. user)
@@ -40,8 +41,8 @@ if not seated_by then redis.call("HINCRBY", presence, "n:" .. user, 1) end
 if event then version = redis.call("HINCRBY", meta, "version", 1) end
 if first then count = count + redis.call("ZADD", members, version, user) end
 renew_lives(now, max_age, dedupe_ms, spare_ms, meta, log, { presence, members })
-if event and not quiet then
-  publish_change(channel, room, event, connection, user_json(identity, state), count, integer(version))
+if event and tells ~= "nobody" then
+  publish_change(channel, room, event, tells == "everybody" and "" or connection, user_json(identity, state), count, integer(version))
 end
 local reply = { "joined", table.concat({ epoch, integer(seq), integer(ts), integer(version), count }, " ") }
 for _, part in ipairs(list_members(presence, members, 0, shown)) do reply[#reply + 1] = part end

@@ -1,0 +1,117 @@
+// npm run faults: real nodes, a real Redis and stock clients under load, while things go wrong; then everything that was
+// observed is held against everything that is promised. Exit code 1 where something is not as promised, 2 where a run could
+// not be made.
+import { setTimeout as delay } from "node:timers/promises";
+import { buildIfStale } from "../src/local/build.ts";
+import { Started } from "../src/local/started.ts";
+import { breakBuild } from "./broken-build.ts";
+import { OptionError, type Options, readOptions, USAGE } from "./options.ts";
+import { writePage } from "./page.ts";
+import { failureLines, tableLines } from "./report.ts";
+import { addResult, machine, readResults } from "./results.ts";
+import { type Run, run } from "./run.ts";
+import { SCENARIOS } from "./scenarios.ts";
+import { stockScript, versions } from "./target.ts";
+import { judge, judgeStock, type Verdict } from "./verdict.ts";
+
+/** For starting, settling and ending, beside the seconds of the run itself. */
+const MOST_BESIDE_MS = 120_000;
+const INTERRUPTED = 130;
+const NOT_RUN = 2;
+
+const say = (line: string) => console.log(line);
+let started = new Started();
+
+let interrupted = false;
+
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => {
+    interrupted = true;
+    void started.end().finally(() => process.exit(INTERRUPTED));
+  });
+}
+
+interface Row {
+  readonly target: Options["target"];
+  readonly scenario: string;
+  readonly seed: number;
+  readonly verdict: Verdict;
+}
+
+async function one(options: Options, scenario: string, seed: number, script: string | undefined): Promise<Row> {
+  const { target, seconds, clients, results } = options;
+  say(`\n${scenario}, seed ${seed}: ${SCENARIOS[scenario]?.about}`);
+  started = new Started();
+  let made: Run;
+  const limit = new AbortController();
+  try {
+    made = await Promise.race([
+      run({ target, scenario, seed, seconds, clients, script }, started),
+      delay(seconds * 1_000 + MOST_BESIDE_MS, undefined, { signal: limit.signal }).then(() => {
+        throw new Error(`${scenario} with seed ${seed} does not come to an end`);
+      }),
+    ]);
+  } finally {
+    limit.abort();
+    await started.end();
+  }
+  const verdict = (target === "stock" ? judgeStock : judge)(made.observed);
+  const row = { target, scenario, seed, verdict };
+  for (const line of tableLines([row])) say(`  ${line}`);
+  if (made.counted !== "") say(`  the nodes counted ${made.counted}`);
+  if (target === "roomcast") for (const line of failureLines(made, verdict)) say(`  ${line}`);
+  if (results !== undefined) {
+    await addResult(results, {
+      ...{ target, scenario, seed, seconds, clients },
+      verdict: { ...verdict, violations: verdict.violations.length },
+      machine: machine(),
+      versions: await versions(made.redisVersion),
+      date: new Date().toISOString().slice(0, 10),
+    });
+  }
+  return row;
+}
+
+async function all(options: Options): Promise<boolean> {
+  const { target, broken } = options;
+  if (!buildIfStale()) throw new Error("the build failed");
+  const wrong = broken === undefined ? undefined : await breakBuild(broken);
+  const script = target === "stock" ? stockScript() : wrong?.script;
+  const rows: Row[] = [];
+  const skipped: string[] = [];
+  try {
+    for (const seed of options.seeds) {
+      for (const scenario of options.scenarios) {
+        const why = target === "stock" ? SCENARIOS[scenario]?.notForStock : undefined;
+        if (why === undefined) rows.push(await one(options, scenario, seed, script));
+        else skipped.push(`${scenario} is left out: ${why}`);
+      }
+    }
+  } finally {
+    await wrong?.remove();
+  }
+  say(`\n${target}${broken === undefined ? "" : `, broken on purpose: ${broken}`}`);
+  for (const line of tableLines(rows)) say(line);
+  for (const line of skipped) say(line);
+  return rows.every(({ verdict }) => verdict.violations.length === 0);
+}
+
+async function main(): Promise<number> {
+  const options = readOptions(process.argv.slice(2));
+  const isWell = options.scenarios.length === 0 || (await all(options));
+  if (options.page !== undefined && options.results !== undefined) {
+    await writePage(options.page, await readResults(options.results));
+    say(`\n${options.page} is written anew`);
+  }
+  return isWell ? 0 : 1;
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  // What was ended on the way fails in one way or another.
+  if (!interrupted) {
+    console.error(error instanceof OptionError ? `${error.message}\n\n${USAGE}` : error);
+    process.exitCode = NOT_RUN;
+  }
+}

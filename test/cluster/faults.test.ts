@@ -1,0 +1,71 @@
+import { execFile } from "node:child_process";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { describeWithRedis } from "../support/redis.ts";
+
+const COMMAND = join(import.meta.dirname, "../../faults/main.ts");
+const MOST_MS = 90_000;
+
+/** `npm run faults` with these arguments, to its end. */
+function faults(...args: readonly string[]): Promise<{ code: number; output: string }> {
+  return new Promise((resolve) => {
+    execFile(process.execPath, [COMMAND, ...args], { timeout: MOST_MS }, (error, stdout, stderr) => {
+      const code = error === null ? 0 : typeof error.code === "number" ? error.code : -1;
+      resolve({ code, output: `${stdout}${stderr}` });
+    });
+  });
+}
+
+describeWithRedis("npm run faults", () => {
+  it(
+    "[G1] [G2] [G3] [G4] [G5] [G8] holds everything that is promised through a mixed run (seed 11)",
+    async () => {
+      const { code, output } = await faults(
+        "--scenario",
+        "mixed",
+        "--seed",
+        "11",
+        "--seconds",
+        "20",
+        "--clients",
+        "18",
+      );
+      expect(code, output).toBe(0);
+      expect(output).toMatch(/^mixed +11 +\d+ +0 +100\.000 +0 +0 /m);
+    },
+    MOST_MS,
+  );
+
+  it(
+    "[G2] finds a build that skips a number, and says what each side saw",
+    async () => {
+      const args = ["--scenario", "reconnect", "--seconds", "6", "--clients", "7", "--break", "skip-a-number"];
+      const { code, output } = await faults(...args);
+      expect(code, output).toBe(1);
+      expect(output).toMatch(/wrong stream, c\d+, chat:\d: message \d+ where \d+ was due/);
+      for (const part of ["seed 1", "timeline of the faults:", "what each side saw around", "node-1 logged:"]) {
+        expect(output).toContain(part);
+      }
+    },
+    MOST_MS,
+  );
+
+  it(
+    "[G1] finds a build without its dedupe",
+    async () => {
+      const { code, output } = await faults(
+        "--scenario",
+        "cut",
+        "--seconds",
+        "6",
+        "--clients",
+        "7",
+        "--break",
+        "no-dedupe",
+      );
+      expect(code, output).toBe(1);
+      expect(output).toMatch(/not stored once, chat:\d: c\d+-\d+ is in the log as \d+ and as \d+/);
+    },
+    MOST_MS,
+  );
+});

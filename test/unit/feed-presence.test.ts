@@ -1,0 +1,85 @@
+import { expect, it } from "vitest";
+import { Feed } from "../../src/feed/feed.ts";
+import type { Frame } from "../../src/feed/frame.ts";
+import type { PresenceChange } from "../../src/presence/presence.ts";
+
+const RETENTION = { maxMessages: 100, maxBytes: 100_000, maxAgeMs: 100_000 };
+const POLICY = { retention: RETENTION, presence: { upToMembers: 100, againBelowMembers: 80 } };
+const HELD_BYTES = 1_000;
+const AT = { epoch: "e", seq: 3, ts: 30 };
+
+function openFeed() {
+  let suspected = 0;
+  const feed = new Feed("chat:1", POLICY, HELD_BYTES, {
+    readPage: () => new Promise(() => undefined),
+    suspect: () => {
+      suspected += 1;
+    },
+    pause: async () => undefined,
+    failed: (_, error) => {
+      throw error;
+    },
+    counts: { passed() {}, delivered() {}, gapRepaired() {}, resync() {}, slowReader() {} },
+  });
+  /** A join that was told this version of presence; returns the versions that its connection hears of. */
+  const join = (connection: string, version: number): number[] => {
+    const heard: number[] = [];
+    const write = (frame: Frame) => {
+      heard.push((JSON.parse(frame.text.slice(1)) as [string, { version: number }])[1].version);
+      return true;
+    };
+    feed.start(AT, version);
+    feed.attach({ connection, write, offer: write, drained: async () => undefined }, AT, version);
+    return heard;
+  };
+  const compare = (version: number) => {
+    const question = feed.question();
+    if (question !== undefined) feed.compare(question, { ...AT, version, memberCount: version });
+  };
+  return { feed, join, compare, suspected: () => suspected };
+}
+
+const change = (version: number, by: string): PresenceChange => ({
+  ...{ kind: "userJoined", user: { id: by }, memberCount: version, version, by },
+});
+
+/*
+ * Redis came back empty. Nodes put their members back, telling nobody, each when it notices; meanwhile members join again,
+ * and each ack has a list as long as the putting back has come. A later join on the same node, of somebody who is there
+ * already and so makes no news, raised the version that the feed held for known: the comparison then found nothing new, and
+ * the earlier members never learned of those that were put back in between.
+ */
+it("[G4] a change that nobody heard is told to whoever joined before it, though a later join knows of it", () => {
+  const { join, compare } = openFeed();
+  const early = join("early", 5);
+  const later = join("later", 7);
+  compare(7);
+  expect(early).toEqual([7]);
+  expect(later).toEqual([]);
+});
+
+/*
+ * The same with the answers crossing: the comparison is asked on another connection than the join, so its answer may come
+ * first. The join's list is then older than what the feed holds for known.
+ */
+it("[G4] a join whose list is older than the last comparison is told by the next one", () => {
+  const { join, compare, suspected } = openFeed();
+  const early = join("early", 5);
+  compare(7);
+  const crossed = join("crossed", 6);
+  expect(suspected()).toBe(1);
+  compare(7);
+  expect(crossed).toEqual([7]);
+  expect(early.at(-1)).toBe(7);
+});
+
+it("[G4] changes that were heard while the join was under way are no reason for doubt", () => {
+  const { feed, join, suspected } = openFeed();
+  join("early", 5);
+  feed.expectJoin();
+  feed.presence(change(6, "ada"));
+  feed.presence(change(7, "ben"));
+  expect(join("crossed", 6)).toEqual([7]);
+  expect(suspected()).toBe(0);
+  feed.expectNoMore();
+});
