@@ -1,15 +1,20 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { parseRoomTypes, RoomTypes } from "./auth/room-types.ts";
+import type { ApplicationAddress } from "./auth/signed-question.ts";
 import type { TokenSettings } from "./auth/tokens.ts";
 import { type Environment, readFailure, readValues } from "./environment.ts";
 import { isLoopbackHost } from "./loopback.ts";
-import type { RateLimits } from "./room/rates.ts";
+import type { Rate } from "./room/budget.ts";
+import type { RateLimits, RoomRateLimits } from "./room/rates.ts";
 import type { LogLevel } from "./telemetry/log.ts";
 import type { Values, VariableName } from "./variables.ts";
 
 /** `EX_CONFIG` of sysexits.h: what the process exits with when it cannot start with its configuration. */
 export const CONFIG_EXIT_CODE = 78;
+
+/** Connections of one address, where `TRUSTED_PROXIES` says that addresses mean something. */
+const DEFAULT_CONNECTIONS_PER_ADDRESS = 1_000;
 
 /** The length of a random secret, in bytes. */
 const GENERATED_SECRET_BYTES = 32;
@@ -30,12 +35,17 @@ export interface Config {
   readonly tokens: TokenSettings;
   /** Whose pages may connect from other origins: nobody's where it is empty. */
   readonly corsOrigins: readonly string[] | "*";
+  /** The application's server, where it decides about rooms that tokens do not cover. */
+  readonly authorize: (ApplicationAddress & { readonly timeoutMs: number; readonly maxParallel: number }) | undefined;
+  /** Networks of balancers; none where clients connect directly, undefined where nobody said. */
+  readonly trustedProxies: readonly string[] | undefined;
   readonly roomTypes: RoomTypes;
   readonly nodeName: string;
   readonly logLevel: LogLevel;
   readonly dedupeSeconds: number;
   readonly drainSeconds: number;
   readonly rates: RateLimits | "off";
+  readonly floods: FloodLimits | "off";
   /** `tokens`: whom `POST /dev/token` answers; nobody where only a JWKS is known, for there is nothing to sign with. */
   readonly demo:
     | { readonly kind: "off" }
@@ -43,6 +53,17 @@ export interface Config {
   readonly limits: Limits;
   /** What the node should log once it starts: allowed, but not what one wants in production. */
   readonly warnings: readonly string[];
+}
+
+/** Rates that are not those of one connection's requests. */
+export interface FloodLimits {
+  readonly room: RoomRateLimits;
+  /** Of one connection. */
+  readonly frames: Rate;
+  /** Of one connection: how many `rate_limited` it may be answered. */
+  readonly refusals: Rate;
+  /** New ones, of the node. */
+  readonly connections: Rate;
 }
 
 /** Bounds and times that are not part of another setting; the units are in the names. */
@@ -53,6 +74,9 @@ export interface Limits {
   readonly maxPendingRequests: number;
   readonly maxConnections: number;
   readonly maxConnectionsPerUser: number;
+  readonly maxConnectionsPerAddress: number;
+  /** Connections that are not authenticated. */
+  readonly maxHandshakes: number;
   /** Live messages held for one joining reader, or for one feed that repairs a gap. */
   readonly maxHeldBytes: number;
   /** What one connection may be owed before its readers leave the live stream. */
@@ -88,6 +112,8 @@ interface Rule {
 
 const inProduction = (values: Values): boolean => values.NODE_ENV === "production";
 
+const isPlainHttp = (url: URL | undefined): boolean => url?.protocol === "http:" && !isLoopbackHost(url.host);
+
 const RULES: readonly Rule[] = [
   {
     between: ["NODE_ENV", "REDIS_URL"],
@@ -107,8 +133,22 @@ const RULES: readonly Rule[] = [
   {
     between: ["NODE_ENV", "JWKS_URL"],
     problem: "JWKS_URL must be https:// in production, unless it is on loopback",
-    broken: ({ JWKS_URL: url, ...values }) =>
-      inProduction({ JWKS_URL: url, ...values }) && url?.protocol === "http:" && !isLoopbackHost(url.host),
+    broken: (values) => inProduction(values) && isPlainHttp(values.JWKS_URL),
+  },
+  {
+    between: ["AUTHORIZE_URL", "AUTHORIZE_SECRET"],
+    problem: "AUTHORIZE_URL and AUTHORIZE_SECRET must be set together: questions are signed",
+    broken: (values) => (values.AUTHORIZE_URL === undefined) !== (values.AUTHORIZE_SECRET === undefined),
+  },
+  {
+    between: ["NODE_ENV", "AUTHORIZE_URL"],
+    problem: "AUTHORIZE_URL must be https:// in production, unless it is on loopback",
+    broken: (values) => inProduction(values) && isPlainHttp(values.AUTHORIZE_URL),
+  },
+  {
+    between: ["AUTHORIZE_TIMEOUT_MS", "REQUEST_TIMEOUT_MS"],
+    problem: "AUTHORIZE_TIMEOUT_MS must be less than REQUEST_TIMEOUT_MS",
+    broken: (values) => values.AUTHORIZE_URL !== undefined && values.AUTHORIZE_TIMEOUT_MS >= values.REQUEST_TIMEOUT_MS,
   },
   {
     between: ["PORT", "ADMIN_PORT"],
@@ -119,6 +159,11 @@ const RULES: readonly Rule[] = [
     between: ["API_PORT", "ADMIN_PORT"],
     problem: "API_PORT must not be the same as ADMIN_PORT",
     broken: (values) => values.ADMIN_PORT !== 0 && values.ADMIN_PORT === values.API_PORT,
+  },
+  {
+    between: ["TRUSTED_PROXIES", "MAX_CONNECTIONS_PER_ADDRESS"],
+    problem: "MAX_CONNECTIONS_PER_ADDRESS needs TRUSTED_PROXIES: without it every client has the balancer's address",
+    broken: (values) => values.MAX_CONNECTIONS_PER_ADDRESS !== undefined && values.TRUSTED_PROXIES === undefined,
   },
   {
     between: ["PRESENCE_EVENTS_UP_TO_MEMBERS", "PRESENCE_EVENTS_AGAIN_BELOW_MEMBERS"],
@@ -156,6 +201,12 @@ function tokenSettings(values: Values): TokenSettings {
   return { keys: { kind: "secrets", secrets: [random], generated: true }, issuer, audience };
 }
 
+function authorizeSettings(values: Values): Config["authorize"] {
+  const { AUTHORIZE_URL: url, AUTHORIZE_SECRET: secret } = values;
+  if (url === undefined || secret === undefined) return undefined;
+  return { url, secret, timeoutMs: values.AUTHORIZE_TIMEOUT_MS, maxParallel: values.AUTHORIZE_PARALLEL };
+}
+
 function apiSettings(values: Values): Config["api"] {
   const { API_KEYS: keys, API_PORT: port } = values;
   if (keys === undefined) return { kind: "off" };
@@ -179,6 +230,20 @@ function rateSettings(values: Values): Config["rates"] {
     signal: { perSecond: values.RATE_SIGNAL_PER_SECOND, burst: values.RATE_SIGNAL_BURST },
     read: { perSecond: values.RATE_READ_PER_SECOND, burst: values.RATE_READ_BURST },
     state: { perSecond: values.RATE_STATE_PER_SECOND, burst: values.RATE_STATE_BURST },
+    renew: { perSecond: values.RATE_RENEW_PER_SECOND, burst: values.RATE_RENEW_BURST },
+  };
+}
+
+function floodSettings(values: Values): Config["floods"] {
+  if (values.RATE_LIMITS === "off") return "off";
+  return {
+    room: {
+      send: { perSecond: values.RATE_ROOM_SEND_PER_SECOND, burst: values.RATE_ROOM_SEND_BURST },
+      signal: { perSecond: values.RATE_ROOM_SIGNAL_PER_SECOND, burst: values.RATE_ROOM_SIGNAL_BURST },
+    },
+    frames: { perSecond: values.RATE_FRAMES_PER_SECOND, burst: values.RATE_FRAMES_BURST },
+    refusals: { perSecond: values.RATE_REFUSALS_PER_SECOND, burst: values.RATE_REFUSALS_BURST },
+    connections: { perSecond: values.RATE_CONNECTIONS_PER_SECOND, burst: values.RATE_CONNECTIONS_BURST },
   };
 }
 
@@ -190,6 +255,8 @@ function limitSettings(values: Values): Limits {
     maxPendingRequests: values.MAX_PENDING_REQUESTS,
     maxConnections: values.MAX_CONNECTIONS,
     maxConnectionsPerUser: values.MAX_CONNECTIONS_PER_USER,
+    maxConnectionsPerAddress: values.MAX_CONNECTIONS_PER_ADDRESS ?? DEFAULT_CONNECTIONS_PER_ADDRESS,
+    maxHandshakes: values.MAX_HANDSHAKES,
     maxHeldBytes: values.MAX_HELD_BYTES,
     maxOutboundBytes: values.MAX_OUTBOUND_BYTES,
     maxOutboundBytesPerNode: values.MAX_OUTBOUND_BYTES_PER_NODE,
@@ -225,6 +292,13 @@ function warningsFor(values: Values): string[] {
   return warnings;
 }
 
+/** Reads the file of `ROOM_TYPES` again. Throws `ConfigError` with everything that is wrong in it. */
+export function reloadRoomTypes(env: Environment): RoomTypes {
+  const { types, problems } = readRoomTypes(readValues(env).values);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return types;
+}
+
 /**
  * Makes the configuration from environment variables (README: every one of them); an empty one counts as not set.
  * Reads the files that `…_FILE` and `ROOM_TYPES` name. Throws `ConfigError` with every problem at once.
@@ -250,12 +324,15 @@ export function parseConfig(env: Environment): Config {
     redisPrefix: values.REDIS_PREFIX,
     tokens: tokenSettings(values),
     corsOrigins: values.CORS_ORIGINS ?? [],
+    authorize: authorizeSettings(values),
+    trustedProxies: values.TRUSTED_PROXIES,
     roomTypes: roomTypes.types,
     nodeName: values.NODE_NAME,
     logLevel: values.LOG_LEVEL,
     dedupeSeconds: values.DEDUPE_SECONDS,
     drainSeconds: values.DRAIN_SECONDS,
     rates: rateSettings(values),
+    floods: floodSettings(values),
     demo: demoSettings(values),
     limits: limitSettings(values),
     warnings: warningsFor(values),

@@ -1,9 +1,11 @@
 import type { Server as HttpServer } from "node:http";
 import { Server, type Socket } from "socket.io";
-import type { Identity, TokenVerifier } from "../auth/tokens.ts";
+import type { TokenVerifier } from "../auth/tokens.ts";
+import type { AddressOf } from "../client-address.ts";
 import { RoomcastError } from "../errors.ts";
 import { drain, type Movable } from "../nodes/drain.ts";
 import type { RequestName, ServerEvents, WelcomeLimits } from "../protocol.ts";
+import { Budget, type Rate } from "../room/budget.ts";
 import { Connection } from "../room/connection.ts";
 import type { RoomContext } from "../room/context.ts";
 import { getHistory } from "../room/history.ts";
@@ -14,11 +16,16 @@ import { type RateLimits, Rates } from "../room/rates.ts";
 import { renewToken } from "../room/renew.ts";
 import { sendMessage } from "../room/send.ts";
 import { sendSignal } from "../room/signal.ts";
+import { withdraw } from "../room/withdraw.ts";
+import { Admission } from "./admission.ts";
 import { dispatch, type Verbs } from "./dispatch.ts";
 import { Expiry } from "./expiry.ts";
+import { guardFrames } from "./flood.ts";
 import { Handshakes } from "./handshake.ts";
+import { requireOrigin } from "./origins.ts";
 import { type Debtor, OutboundBudget } from "./outbound-budget.ts";
 import { SocketOutlet } from "./outlet.ts";
+import { Places } from "./places.ts";
 
 /** A frame larger than this ends its connection, in bytes. */
 const MAX_FRAME_BYTES = 1_000_000;
@@ -27,13 +34,24 @@ const STICKY_COOKIE = "io_sid";
 /** What a socket's end is called when its client meant it. */
 const LEFT_BY_ITSELF = "client namespace disconnect";
 
+/** Rates of one connection's frames and refusals, and of the node's new connections. */
+export interface Floods {
+  readonly frames: Rate;
+  readonly refusals: Rate;
+  readonly connections: Rate;
+}
+
 export interface SocketServerOptions {
   readonly nodeName: string;
   readonly corsOrigins: readonly string[] | "*";
   readonly rates: RateLimits | "off";
+  readonly floods: Floods | "off";
+  readonly addressOf: AddressOf;
   readonly welcomeLimits: WelcomeLimits;
   readonly maxConnections: number;
   readonly maxConnectionsPerUser: number;
+  readonly maxConnectionsPerAddress: number;
+  readonly maxHandshakes: number;
   readonly maxPending: number;
   readonly requestTimeoutMs: number;
   readonly handshakeTimeoutMs: number;
@@ -57,6 +75,11 @@ export interface SocketServerEvents {
   handshakeFailed(error: unknown): void;
 }
 
+/** A connection, and what others do with it. */
+interface Held extends Movable, Debtor {
+  readonly connection: Connection;
+}
+
 /** The Socket.IO side of a node: authenticated connections and their requests. */
 export class SocketServer {
   readonly io: Server;
@@ -65,8 +88,9 @@ export class SocketServer {
   readonly #options: SocketServerOptions;
   readonly #events: SocketServerEvents;
   readonly #handshakes: Handshakes;
-  readonly #users = new Map<string, number>();
-  readonly #connections = new Map<Socket, Movable & Debtor>();
+  readonly #places: Places<Socket>;
+  readonly #admission: Admission;
+  readonly #connections = new Map<Socket, Held>();
   readonly #budget: OutboundBudget;
 
   constructor(
@@ -90,7 +114,29 @@ export class SocketServer {
       connectTimeout: options.handshakeTimeoutMs,
     });
     this.#budget = new OutboundBudget(options.outboundBytesPerNode, () => this.#connections.values());
-    this.io.use(this.#handshakes.middleware((identity) => this.#admit(identity)));
+    this.#places = new Places(options.maxConnections, options.maxConnectionsPerUser);
+    this.#admission = new Admission({
+      addressOf: options.addressOf,
+      maxPerAddress: options.maxConnectionsPerAddress,
+      rate: options.floods === "off" ? "off" : options.floods.connections,
+      maxHandshakes: options.maxHandshakes,
+      authenticated: () => this.#connections.size,
+      refused: (error) => events.rejected(error),
+    });
+    this.#admission.guard(this.io.engine);
+    guardFrames(this.io.engine, options.floods === "off" ? "off" : options.floods.frames);
+    this.io.use(
+      this.#handshakes.middleware({
+        precheck: ({ request }) => {
+          requireOrigin(request.headers, options.corsOrigins);
+          this.#admission.requireRoomFor(request);
+        },
+        admit: (socket, { user }) => this.#places.take(socket, user),
+        settled: (socket) => {
+          if (!this.#connections.has(socket)) this.#places.give(socket);
+        },
+      }),
+    );
     this.io.on("connection", (socket) => this.#connected(socket));
   }
 
@@ -101,6 +147,11 @@ export class SocketServer {
   /** To every connection of this node. */
   tell<Name extends keyof ServerEvents>(name: Name, event: ServerEvents[Name]): void {
     this.io.local.emit(name, event);
+  }
+
+  /** After the room types changed: whoever may not be in a room any more is out, and told. */
+  withdraw(): void {
+    for (const { connection } of this.#connections.values()) withdraw(this.#context, connection);
   }
 
   /** Hands the connections of this node over to others. */
@@ -116,23 +167,14 @@ export class SocketServer {
     this.#budget.stop();
   }
 
-  #admit({ user }: Identity): void {
-    const { maxConnections, maxConnectionsPerUser } = this.#options;
-    if (this.#connections.size >= maxConnections) {
-      throw new RoomcastError("too_many_connections", "this node has as many connections as it may have");
-    }
-    if ((this.#users.get(user) ?? 0) >= maxConnectionsPerUser) {
-      throw new RoomcastError("too_many_connections", `${user} has ${maxConnectionsPerUser} connections to this node`);
-    }
-  }
-
   #connected(socket: Socket): void {
-    const { nodeName, rates, welcomeLimits, outboundBytes } = this.#options;
+    const { nodeName, rates, floods, welcomeLimits, outboundBytes } = this.#options;
     const identity = this.#handshakes.identityOf(socket);
     const outlet = new SocketOutlet(socket, outboundBytes);
-    const connection = new Connection(socket.id, identity, outlet, new Rates(rates));
+    const connection = new Connection(socket.id, identity, outlet, new Rates(rates), (event) =>
+      socket.emit("removed", event),
+    );
     this.#connections.set(socket, held(socket, connection, outlet));
-    this.#users.set(identity.user, (this.#users.get(identity.user) ?? 0) + 1);
     const expiry = new Expiry(identity.expiresAt, {
       expiring: (expiresAt) => socket.emit("tokenExpiring", { expiresAt } satisfies ServerEvents["tokenExpiring"]),
       expired: () => end(socket, new RoomcastError("token_expired")),
@@ -140,12 +182,19 @@ export class SocketServer {
     socket.on("disconnect", (reason) => {
       expiry.stop();
       this.#connections.delete(socket);
+      this.#places.give(socket);
       this.#disconnected(connection, reason);
     });
-    dispatch(socket, connection, this.#verbs(socket, expiry), {
+    const refusals = new Budget(floods === "off" ? "off" : floods.refusals);
+    dispatch(socket, connection, this.#verbs(expiry), {
       timeoutMs: this.#options.requestTimeoutMs,
       maxPending: this.#options.maxPending,
-      refused: (name, error) => this.#events.refused(name, error),
+      refused: (name, error) => {
+        this.#events.refused(name, error);
+        if (error.code === "rate_limited" && refusals.take() !== undefined) {
+          end(socket, new RoomcastError("rate_limited", "this connection went on asking past its limits"));
+        }
+      },
       unserved: (name, payload) => {
         const room = name === "joinRoom" ? roomOf(payload) : undefined;
         if (room !== undefined) leaveBehind(this.#context, connection, room);
@@ -163,7 +212,7 @@ export class SocketServer {
     this.#events.connected(connection);
   }
 
-  #verbs(socket: Socket, expiry: Expiry): Verbs {
+  #verbs(expiry: Expiry): Verbs {
     const context = this.#context;
     return {
       joinRoom: (connection, request, call) => joinRoom(context, connection, request, call),
@@ -174,17 +223,13 @@ export class SocketServer {
       getMembers: (connection, request, call) => getMembers(context, connection, request, call),
       setState: (connection, request, call) => setState(context, connection, request, call),
       renewToken: async (connection, request, call) => {
-        await renewToken(context, this.#verifier, connection, request, call, (event) => socket.emit("removed", event));
+        await renewToken(context, this.#verifier, connection, request, call);
         expiry.renew(connection.identity.expiresAt);
       },
     };
   }
 
   #disconnected(connection: Connection, reason: string): void {
-    const { user } = connection.identity;
-    const left = (this.#users.get(user) ?? 0) - 1;
-    if (left > 0) this.#users.set(user, left);
-    else this.#users.delete(user);
     leaveAll(this.#context, connection, reason === LEFT_BY_ITSELF ? 0 : this.#context.limits.graceMs);
     this.#events.disconnected(connection, reason);
   }
@@ -199,8 +244,9 @@ function originsOf(origins: readonly string[] | "*"): string | string[] {
   return origins === "*" ? "*" : [...origins];
 }
 
-function held(socket: Socket, connection: Connection, outlet: SocketOutlet): Movable & Debtor {
+function held(socket: Socket, connection: Connection, outlet: SocketOutlet): Held {
   return {
+    connection,
     get pending() {
       return connection.pending;
     },

@@ -69,6 +69,13 @@ describe("without any variable", () => {
       signal: { perSecond: 50, burst: 100 },
       read: { perSecond: 20, burst: 40 },
       state: { perSecond: 5, burst: 10 },
+      renew: { perSecond: 1, burst: 10 },
+    });
+    expect(config.floods).toEqual({
+      room: { send: { perSecond: 2_000, burst: 4_000 }, signal: { perSecond: 5_000, burst: 10_000 } },
+      frames: { perSecond: 1_000, burst: 5_000 },
+      refusals: { perSecond: 50, burst: 1_000 },
+      connections: { perSecond: 500, burst: 1_000 },
     });
   });
 
@@ -242,9 +249,32 @@ describe("choices", () => {
     expect(parseConfig({ CORS_ORIGINS: "*" }).corsOrigins).toBe("*");
     const origins = parseConfig({ CORS_ORIGINS: "https://a.example, http://localhost:8080" }).corsOrigins;
     expect(origins).toEqual(["https://a.example", "http://localhost:8080"]);
-    expect(parseConfig({ RATE_LIMITS: "off" }).rates).toBe("off");
+    expect(parseConfig({ RATE_LIMITS: "off" })).toMatchObject({ rates: "off", floods: "off" });
     expect(parseConfig({ RATE_SEND_BURST: "7" }).rates).toMatchObject({ send: { perSecond: 20, burst: 7 } });
     expect(parseConfig({ MAX_STATE_BYTES: "77" }).limits.maxStateBytes).toBe(77);
+  });
+});
+
+describe("TRUSTED_PROXIES", () => {
+  test("are networks, or none, or not known", () => {
+    expect(parseConfig({}).trustedProxies).toBeUndefined();
+    expect(parseConfig({ TRUSTED_PROXIES: "none" }).trustedProxies).toEqual([]);
+    expect(parseConfig({ TRUSTED_PROXIES: "10.0.0.0/8, loopback,fd00::/8" }).trustedProxies).toEqual([
+      "10.0.0.0/8",
+      "loopback",
+      "fd00::/8",
+    ]);
+    for (const wrong of ["10.0.0.0/33", "all", "10.0.0.0/8,,", "*"]) {
+      expect(problems({ TRUSTED_PROXIES: wrong })).toEqual([
+        expect.stringMatching(/^TRUSTED_PROXIES must be none, or/),
+      ]);
+    }
+  });
+
+  test("are what a limit by address needs", () => {
+    expect(problems({ MAX_CONNECTIONS_PER_ADDRESS: "5" })).toEqual([expect.stringContaining("needs TRUSTED_PROXIES")]);
+    const { limits } = parseConfig({ MAX_CONNECTIONS_PER_ADDRESS: "5", TRUSTED_PROXIES: "none" });
+    expect(limits.maxConnectionsPerAddress).toBe(5);
   });
 });
 

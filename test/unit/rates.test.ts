@@ -8,6 +8,7 @@ const LIMITS: RateLimits = {
   signal: { perSecond: 50, burst: 1 },
   read: { perSecond: 20, burst: 40 },
   state: { perSecond: 5, burst: 10 },
+  renew: { perSecond: 1, burst: 10 },
 };
 
 function atClock(start = 0) {
