@@ -1,5 +1,6 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
 import { parseRoomTypes, RoomTypes } from "./auth/room-types.ts";
 import type { ApplicationAddress } from "./auth/signed-question.ts";
 import type { TokenSettings } from "./auth/tokens.ts";
@@ -30,7 +31,9 @@ export interface Config {
     | { readonly kind: "off" }
     | { readonly kind: "public-port"; readonly keys: readonly string[] }
     | { readonly kind: "own-port"; readonly port: number; readonly keys: readonly string[] };
-  readonly redis: { readonly kind: "memory" } | { readonly kind: "server"; readonly url: string };
+  readonly redis:
+    | { readonly kind: "memory" }
+    | { readonly kind: "server"; readonly url: string; readonly tls: RedisTls | undefined };
   readonly redisPrefix: string;
   readonly tokens: TokenSettings;
   /** Whose pages may connect from other origins: nobody's where it is empty. */
@@ -53,6 +56,13 @@ export interface Config {
   readonly limits: Limits;
   /** What the node should log once it starts: allowed, but not what one wants in production. */
   readonly warnings: readonly string[];
+}
+
+/** PEM texts for a `rediss://` server. */
+export interface RedisTls {
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
 }
 
 /** Rates that are not those of one connection's requests. */
@@ -119,6 +129,22 @@ const RULES: readonly Rule[] = [
     between: ["NODE_ENV", "REDIS_URL"],
     problem: "REDIS_URL must be set in production; memory: runs one node without Redis",
     broken: (values) => inProduction(values) && values.REDIS_URL === undefined,
+  },
+  {
+    between: ["REDIS_URL", "REDIS_CA", "REDIS_CERT"],
+    problem: "REDIS_CA and REDIS_CERT need a REDIS_URL that begins with rediss://",
+    broken: ({ REDIS_URL: url, REDIS_CA: ca, REDIS_CERT: cert }) =>
+      (ca !== undefined || cert !== undefined) && url?.startsWith("rediss://") !== true,
+  },
+  {
+    between: ["REDIS_CERT", "REDIS_KEY"],
+    problem: "REDIS_CERT and REDIS_KEY must be set together",
+    broken: (values) => (values.REDIS_CERT === undefined) !== (values.REDIS_KEY === undefined),
+  },
+  {
+    between: ["REDIS_CA", "REDIS_CERT", "REDIS_KEY"],
+    problem: "REDIS_CA, REDIS_CERT and REDIS_KEY must be certificates, and the key that fits them",
+    broken: makesNoTls,
   },
   {
     between: ["NODE_ENV", "JWT_SECRET", "JWKS_URL"],
@@ -191,6 +217,22 @@ function readRoomTypes(values: Values): { types: RoomTypes; problems: readonly s
   const result = parseRoomTypes(file, presence);
   if (result.ok) return { types: result.types, problems: [] };
   return { types: builtIn, problems: result.problems.map((problem) => `ROOM_TYPES (${path}): ${problem}`) };
+}
+
+function redisTls({ REDIS_CA: ca, REDIS_CERT: cert, REDIS_KEY: key }: Values): RedisTls | undefined {
+  return ca === undefined && cert === undefined ? undefined : { ca, cert, key };
+}
+
+/** Whether these certificates and this key can be used together. */
+function makesNoTls({ REDIS_CA: ca, REDIS_CERT: cert, REDIS_KEY: key }: Values): boolean {
+  try {
+    // A secure context passes over authorities that it cannot read.
+    if (ca !== undefined) new X509Certificate(ca);
+    createSecureContext({ ca, cert, key });
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 function tokenSettings(values: Values): TokenSettings {
@@ -320,7 +362,10 @@ export function parseConfig(env: Environment): Config {
     port: values.PORT,
     adminPort: values.ADMIN_PORT,
     api: apiSettings(values),
-    redis: redis === undefined || redis === "memory:" ? { kind: "memory" } : { kind: "server", url: redis },
+    redis:
+      redis === undefined || redis === "memory:"
+        ? { kind: "memory" }
+        : { kind: "server", url: redis, tls: redisTls(values) },
     redisPrefix: values.REDIS_PREFIX,
     tokens: tokenSettings(values),
     corsOrigins: values.CORS_ORIGINS ?? [],

@@ -80,7 +80,7 @@ class Node implements RoomcastNode {
       rooms: () => this.#feeds.all(),
     };
     const metrics = new Metrics(config.nodeName, gauges, config.limits.metricsTopRooms);
-    this.#store = config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis.url, log);
+    this.#store = config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis, log);
     this.#feeds = new Feeds({
       channels: this.#store.channels,
       log: this.#store.log,

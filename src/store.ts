@@ -74,10 +74,12 @@ export function memoryStore({ dedupeSeconds }: Config): Store {
 /** How long to wait for Redis at the start before looking again, in milliseconds. */
 const START_RETRY_MS = 250;
 
+type RedisServer = Extract<Config["redis"], { kind: "server" }>;
+
 /** Everything in Redis, by three connections. */
-export function redisStore(config: Config, url: string, log: Logger): Store {
+export function redisStore(config: Config, { url, tls }: RedisServer, log: Logger): Store {
   const connect = (role: ConnectionRole) =>
-    connectRedis(url, { role, name: `${config.redisPrefix}-${role}`, report: reportOutage(log) });
+    connectRedis(url, { role, name: `${config.redisPrefix}-${role}`, tls, report: reportOutage(log) });
   const commands = connect("commands");
   const reads = connect("reads");
   const subscriber = connect("subscriber");

@@ -131,6 +131,10 @@ function burst(fallback: number, requests: string): Variable<number> {
   return limit(fallback, 1, 1_000_000, `${requests} of one connection at once, after a quiet time`);
 }
 
+const pem = parsed(
+  (text) => (/^-----BEGIN [A-Z ]+-----$/m.test(text) ? text : undefined),
+  "must be PEM text: -----BEGIN and so on",
+);
 const onOff = choice(["on", "off"]);
 const port = wholeNumber(PORTS.min, PORTS.max);
 
@@ -147,6 +151,9 @@ export const VARIABLES = {
     "`redis://` or `rediss://`: Redis 7 or newer, or Valkey. `memory:`, and outside production also none: everything in memory, one node. In production it must be set",
     true,
   ),
+  REDIS_CA: optional(pem, "the system's", "PEM certificates by which the server of a `rediss://` is known", true),
+  REDIS_CERT: optional(pem, "", "PEM certificate that this node shows to a `rediss://` server; with `REDIS_KEY`", true),
+  REDIS_KEY: optional(pem, "", "PEM key of `REDIS_CERT`", true),
   REDIS_PREFIX: required(
     parsed(
       (text) => (Buffer.byteLength(text) <= MAX_PREFIX_BYTES && !/[{}\s\p{Cc}]/u.test(text) ? text : undefined),

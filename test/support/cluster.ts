@@ -27,13 +27,16 @@ export interface TestCluster {
   stop(): Promise<void>;
 }
 
-/** Starts a cluster and waits for every `/readyz`. Stops with the test that called it. */
+/** Starts a cluster. Stops with the test that called it. */
 export async function startCluster({
   nodes = 3,
   env = {},
+  untilReady = true,
 }: {
   nodes?: number;
   env?: Record<string, string>;
+  /** Whether to wait for every `/readyz`. */
+  untilReady?: boolean;
 } = {}): Promise<TestCluster> {
   const prefix = `t${randomUUID().slice(0, 8)}`;
   const shared = {
@@ -60,6 +63,7 @@ export async function startCluster({
     };
     const node = startNode({ name: `node-${i + 1}`, ...place, env: shared, onLine });
     processes[i] = node;
+    if (!untilReady) return;
     if (await node.untilReady(READY_WITHIN_MS)) return;
     const state = node.isAlive() ? "is not ready" : `ended (${await node.ended})`;
     throw new Error(`${node.name} ${state}:\n${log.slice(-20).join("\n")}`);

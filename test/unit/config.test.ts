@@ -91,7 +91,7 @@ describe("in production", () => {
   test("listens on all addresses, without the demo", () => {
     const config = parseConfig(PRODUCTION);
     expect(config).toMatchObject({ production: true, host: "0.0.0.0", demo: { kind: "off" }, warnings: [] });
-    expect(config.redis).toEqual({ kind: "server", url: "redis://redis:6379" });
+    expect(config.redis).toEqual({ kind: "server", url: "redis://redis:6379", tls: undefined });
     expect(config.tokens.keys).toMatchObject({ kind: "secrets", generated: false });
   });
 
@@ -207,7 +207,7 @@ describe("secrets from files", () => {
       API_KEYS_FILE: file("keys", "one,two"),
       PORT_FILE: file("port", "x"),
     });
-    expect(config.redis).toEqual({ kind: "server", url: "rediss://user:password@redis:6380/1" });
+    expect(config.redis).toEqual({ kind: "server", url: "rediss://user:password@redis:6380/1", tls: undefined });
     expect(config.api).toEqual({ kind: "public-port", keys: ["one", "two"] });
   });
 
@@ -252,6 +252,19 @@ describe("choices", () => {
     expect(parseConfig({ RATE_LIMITS: "off" })).toMatchObject({ rates: "off", floods: "off" });
     expect(parseConfig({ RATE_SEND_BURST: "7" }).rates).toMatchObject({ send: { perSecond: 20, burst: 7 } });
     expect(parseConfig({ MAX_STATE_BYTES: "77" }).limits.maxStateBytes).toBe(77);
+  });
+});
+
+describe("TLS to Redis", () => {
+  test("needs rediss://, a key for each certificate, and PEM that is some", () => {
+    const text = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----";
+    const url = "rediss://redis:6380";
+    expect(problems({ REDIS_CA: "x", REDIS_URL: url })).toEqual([expect.stringMatching(/^REDIS_CA must be PEM text/)]);
+    expect(problems({ REDIS_CA: text, REDIS_URL: "redis://redis:6379" })).toEqual([
+      "REDIS_CA and REDIS_CERT need a REDIS_URL that begins with rediss://",
+      "REDIS_CA, REDIS_CERT and REDIS_KEY must be certificates, and the key that fits them",
+    ]);
+    expect(problems({ REDIS_CERT: text, REDIS_URL: url })).toContain("REDIS_CERT and REDIS_KEY must be set together");
   });
 });
 
