@@ -33,8 +33,9 @@ export default defineConfig({
       project("unit", 1, { testSeconds: 10, parallel: true }),
       project("contract", 2, { testSeconds: 20, parallel: true }),
       project("cluster", 3, { testSeconds: 60, parallel: false }),
-      project("browser", 4, { testSeconds: 90, parallel: false }),
-      project("ship", 5, { testSeconds: 300, parallel: false }),
+      project("hardening", 4, { testSeconds: 60, parallel: false }),
+      project("browser", 5, { testSeconds: 90, parallel: false }),
+      project("ship", 6, { testSeconds: 300, parallel: false }),
     ],
   },
 });

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { ended, spawnTied } from "../src/local/tied-process.ts";
 
 const root = join(import.meta.dirname, "..");
-const PROJECTS = { "": ["unit", "contract", "cluster", "browser"], ship: ["ship"] };
+const PROJECTS = { "": ["unit", "contract", "cluster", "hardening", "browser"], ship: ["ship"] };
 const WRITTEN_ELSEWHERE =
   "later issues fill test/ship with what needs images and big tools: there is nothing to run yet";
 

@@ -1,15 +1,21 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
 import { parseRoomTypes, RoomTypes } from "./auth/room-types.ts";
+import type { ApplicationAddress } from "./auth/signed-question.ts";
 import type { TokenSettings } from "./auth/tokens.ts";
 import { type Environment, readFailure, readValues } from "./environment.ts";
 import { isLoopbackHost } from "./loopback.ts";
-import type { RateLimits } from "./room/rates.ts";
+import type { Rate } from "./room/budget.ts";
+import type { RateLimits, RoomRateLimits } from "./room/rates.ts";
 import type { LogLevel } from "./telemetry/log.ts";
 import type { Values, VariableName } from "./variables.ts";
 
 /** `EX_CONFIG` of sysexits.h: what the process exits with when it cannot start with its configuration. */
 export const CONFIG_EXIT_CODE = 78;
+
+/** Connections of one address, where `TRUSTED_PROXIES` says that addresses mean something. */
+const DEFAULT_CONNECTIONS_PER_ADDRESS = 1_000;
 
 /** The length of a random secret, in bytes. */
 const GENERATED_SECRET_BYTES = 32;
@@ -25,17 +31,24 @@ export interface Config {
     | { readonly kind: "off" }
     | { readonly kind: "public-port"; readonly keys: readonly string[] }
     | { readonly kind: "own-port"; readonly port: number; readonly keys: readonly string[] };
-  readonly redis: { readonly kind: "memory" } | { readonly kind: "server"; readonly url: string };
+  readonly redis:
+    | { readonly kind: "memory" }
+    | { readonly kind: "server"; readonly url: string; readonly tls: RedisTls | undefined };
   readonly redisPrefix: string;
   readonly tokens: TokenSettings;
   /** Whose pages may connect from other origins: nobody's where it is empty. */
   readonly corsOrigins: readonly string[] | "*";
+  /** The application's server, where it decides about rooms that tokens do not cover. */
+  readonly authorize: (ApplicationAddress & { readonly timeoutMs: number; readonly maxParallel: number }) | undefined;
+  /** Networks of balancers; none where clients connect directly, undefined where nobody said. */
+  readonly trustedProxies: readonly string[] | undefined;
   readonly roomTypes: RoomTypes;
   readonly nodeName: string;
   readonly logLevel: LogLevel;
   readonly dedupeSeconds: number;
   readonly drainSeconds: number;
   readonly rates: RateLimits | "off";
+  readonly floods: FloodLimits | "off";
   /** `tokens`: whom `POST /dev/token` answers; nobody where only a JWKS is known, for there is nothing to sign with. */
   readonly demo:
     | { readonly kind: "off" }
@@ -43,6 +56,24 @@ export interface Config {
   readonly limits: Limits;
   /** What the node should log once it starts: allowed, but not what one wants in production. */
   readonly warnings: readonly string[];
+}
+
+/** PEM texts for a `rediss://` server. */
+export interface RedisTls {
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+}
+
+/** Rates that are not those of one connection's requests. */
+export interface FloodLimits {
+  readonly room: RoomRateLimits;
+  /** Of one connection. */
+  readonly frames: Rate;
+  /** Of one connection: how many `rate_limited` it may be answered. */
+  readonly refusals: Rate;
+  /** New ones, of the node. */
+  readonly connections: Rate;
 }
 
 /** Bounds and times that are not part of another setting; the units are in the names. */
@@ -53,6 +84,9 @@ export interface Limits {
   readonly maxPendingRequests: number;
   readonly maxConnections: number;
   readonly maxConnectionsPerUser: number;
+  readonly maxConnectionsPerAddress: number;
+  /** Connections that are not authenticated. */
+  readonly maxHandshakes: number;
   /** Live messages held for one joining reader, or for one feed that repairs a gap. */
   readonly maxHeldBytes: number;
   /** What one connection may be owed before its readers leave the live stream. */
@@ -88,11 +122,29 @@ interface Rule {
 
 const inProduction = (values: Values): boolean => values.NODE_ENV === "production";
 
+const isPlainHttp = (url: URL | undefined): boolean => url?.protocol === "http:" && !isLoopbackHost(url.host);
+
 const RULES: readonly Rule[] = [
   {
     between: ["NODE_ENV", "REDIS_URL"],
     problem: "REDIS_URL must be set in production; memory: runs one node without Redis",
     broken: (values) => inProduction(values) && values.REDIS_URL === undefined,
+  },
+  {
+    between: ["REDIS_URL", "REDIS_CA", "REDIS_CERT"],
+    problem: "REDIS_CA and REDIS_CERT need a REDIS_URL that begins with rediss://",
+    broken: ({ REDIS_URL: url, REDIS_CA: ca, REDIS_CERT: cert }) =>
+      (ca !== undefined || cert !== undefined) && url?.startsWith("rediss://") !== true,
+  },
+  {
+    between: ["REDIS_CERT", "REDIS_KEY"],
+    problem: "REDIS_CERT and REDIS_KEY must be set together",
+    broken: (values) => (values.REDIS_CERT === undefined) !== (values.REDIS_KEY === undefined),
+  },
+  {
+    between: ["REDIS_CA", "REDIS_CERT", "REDIS_KEY"],
+    problem: "REDIS_CA, REDIS_CERT and REDIS_KEY must be certificates, and the key that fits them",
+    broken: makesNoTls,
   },
   {
     between: ["NODE_ENV", "JWT_SECRET", "JWKS_URL"],
@@ -107,8 +159,22 @@ const RULES: readonly Rule[] = [
   {
     between: ["NODE_ENV", "JWKS_URL"],
     problem: "JWKS_URL must be https:// in production, unless it is on loopback",
-    broken: ({ JWKS_URL: url, ...values }) =>
-      inProduction({ JWKS_URL: url, ...values }) && url?.protocol === "http:" && !isLoopbackHost(url.host),
+    broken: (values) => inProduction(values) && isPlainHttp(values.JWKS_URL),
+  },
+  {
+    between: ["AUTHORIZE_URL", "AUTHORIZE_SECRET"],
+    problem: "AUTHORIZE_URL and AUTHORIZE_SECRET must be set together: questions are signed",
+    broken: (values) => (values.AUTHORIZE_URL === undefined) !== (values.AUTHORIZE_SECRET === undefined),
+  },
+  {
+    between: ["NODE_ENV", "AUTHORIZE_URL"],
+    problem: "AUTHORIZE_URL must be https:// in production, unless it is on loopback",
+    broken: (values) => inProduction(values) && isPlainHttp(values.AUTHORIZE_URL),
+  },
+  {
+    between: ["AUTHORIZE_TIMEOUT_MS", "REQUEST_TIMEOUT_MS"],
+    problem: "AUTHORIZE_TIMEOUT_MS must be less than REQUEST_TIMEOUT_MS",
+    broken: (values) => values.AUTHORIZE_URL !== undefined && values.AUTHORIZE_TIMEOUT_MS >= values.REQUEST_TIMEOUT_MS,
   },
   {
     between: ["PORT", "ADMIN_PORT"],
@@ -119,6 +185,11 @@ const RULES: readonly Rule[] = [
     between: ["API_PORT", "ADMIN_PORT"],
     problem: "API_PORT must not be the same as ADMIN_PORT",
     broken: (values) => values.ADMIN_PORT !== 0 && values.ADMIN_PORT === values.API_PORT,
+  },
+  {
+    between: ["TRUSTED_PROXIES", "MAX_CONNECTIONS_PER_ADDRESS"],
+    problem: "MAX_CONNECTIONS_PER_ADDRESS needs TRUSTED_PROXIES: without it every client has the balancer's address",
+    broken: (values) => values.MAX_CONNECTIONS_PER_ADDRESS !== undefined && values.TRUSTED_PROXIES === undefined,
   },
   {
     between: ["PRESENCE_EVENTS_UP_TO_MEMBERS", "PRESENCE_EVENTS_AGAIN_BELOW_MEMBERS"],
@@ -148,12 +219,34 @@ function readRoomTypes(values: Values): { types: RoomTypes; problems: readonly s
   return { types: builtIn, problems: result.problems.map((problem) => `ROOM_TYPES (${path}): ${problem}`) };
 }
 
+function redisTls({ REDIS_CA: ca, REDIS_CERT: cert, REDIS_KEY: key }: Values): RedisTls | undefined {
+  return ca === undefined && cert === undefined ? undefined : { ca, cert, key };
+}
+
+/** Whether these certificates and this key can be used together. */
+function makesNoTls({ REDIS_CA: ca, REDIS_CERT: cert, REDIS_KEY: key }: Values): boolean {
+  try {
+    // A secure context passes over authorities that it cannot read.
+    if (ca !== undefined) new X509Certificate(ca);
+    createSecureContext({ ca, cert, key });
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 function tokenSettings(values: Values): TokenSettings {
   const { JWT_SECRET: secrets, JWKS_URL: url, JWT_ISSUER: issuer, JWT_AUDIENCE: audience } = values;
   if (url !== undefined) return { keys: { kind: "jwks", url }, issuer, audience };
   if (secrets !== undefined) return { keys: { kind: "secrets", secrets, generated: false }, issuer, audience };
   const random = randomBytes(GENERATED_SECRET_BYTES);
   return { keys: { kind: "secrets", secrets: [random], generated: true }, issuer, audience };
+}
+
+function authorizeSettings(values: Values): Config["authorize"] {
+  const { AUTHORIZE_URL: url, AUTHORIZE_SECRET: secret } = values;
+  if (url === undefined || secret === undefined) return undefined;
+  return { url, secret, timeoutMs: values.AUTHORIZE_TIMEOUT_MS, maxParallel: values.AUTHORIZE_PARALLEL };
 }
 
 function apiSettings(values: Values): Config["api"] {
@@ -180,6 +273,20 @@ function rateSettings(values: Values): Config["rates"] {
     read: { perSecond: values.RATE_READ_PER_SECOND, burst: values.RATE_READ_BURST },
     state: { perSecond: values.RATE_STATE_PER_SECOND, burst: values.RATE_STATE_BURST },
     moderate: { perSecond: values.RATE_MODERATE_PER_SECOND, burst: values.RATE_MODERATE_BURST },
+    renew: { perSecond: values.RATE_RENEW_PER_SECOND, burst: values.RATE_RENEW_BURST },
+  };
+}
+
+function floodSettings(values: Values): Config["floods"] {
+  if (values.RATE_LIMITS === "off") return "off";
+  return {
+    room: {
+      send: { perSecond: values.RATE_ROOM_SEND_PER_SECOND, burst: values.RATE_ROOM_SEND_BURST },
+      signal: { perSecond: values.RATE_ROOM_SIGNAL_PER_SECOND, burst: values.RATE_ROOM_SIGNAL_BURST },
+    },
+    frames: { perSecond: values.RATE_FRAMES_PER_SECOND, burst: values.RATE_FRAMES_BURST },
+    refusals: { perSecond: values.RATE_REFUSALS_PER_SECOND, burst: values.RATE_REFUSALS_BURST },
+    connections: { perSecond: values.RATE_CONNECTIONS_PER_SECOND, burst: values.RATE_CONNECTIONS_BURST },
   };
 }
 
@@ -191,6 +298,8 @@ function limitSettings(values: Values): Limits {
     maxPendingRequests: values.MAX_PENDING_REQUESTS,
     maxConnections: values.MAX_CONNECTIONS,
     maxConnectionsPerUser: values.MAX_CONNECTIONS_PER_USER,
+    maxConnectionsPerAddress: values.MAX_CONNECTIONS_PER_ADDRESS ?? DEFAULT_CONNECTIONS_PER_ADDRESS,
+    maxHandshakes: values.MAX_HANDSHAKES,
     maxHeldBytes: values.MAX_HELD_BYTES,
     maxOutboundBytes: values.MAX_OUTBOUND_BYTES,
     maxOutboundBytesPerNode: values.MAX_OUTBOUND_BYTES_PER_NODE,
@@ -226,6 +335,13 @@ function warningsFor(values: Values): string[] {
   return warnings;
 }
 
+/** Reads the file of `ROOM_TYPES` again. Throws `ConfigError` with everything that is wrong in it. */
+export function reloadRoomTypes(env: Environment): RoomTypes {
+  const { types, problems } = readRoomTypes(readValues(env).values);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return types;
+}
+
 /**
  * Makes the configuration from environment variables (README: every one of them); an empty one counts as not set.
  * Reads the files that `…_FILE` and `ROOM_TYPES` name. Throws `ConfigError` with every problem at once.
@@ -247,16 +363,22 @@ export function parseConfig(env: Environment): Config {
     port: values.PORT,
     adminPort: values.ADMIN_PORT,
     api: apiSettings(values),
-    redis: redis === undefined || redis === "memory:" ? { kind: "memory" } : { kind: "server", url: redis },
+    redis:
+      redis === undefined || redis === "memory:"
+        ? { kind: "memory" }
+        : { kind: "server", url: redis, tls: redisTls(values) },
     redisPrefix: values.REDIS_PREFIX,
     tokens: tokenSettings(values),
     corsOrigins: values.CORS_ORIGINS ?? [],
+    authorize: authorizeSettings(values),
+    trustedProxies: values.TRUSTED_PROXIES,
     roomTypes: roomTypes.types,
     nodeName: values.NODE_NAME,
     logLevel: values.LOG_LEVEL,
     dedupeSeconds: values.DEDUPE_SECONDS,
     drainSeconds: values.DRAIN_SECONDS,
     rates: rateSettings(values),
+    floods: floodSettings(values),
     demo: demoSettings(values),
     limits: limitSettings(values),
     warnings: warningsFor(values),

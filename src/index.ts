@@ -1,5 +1,6 @@
 // The package's public face: everything that is exported is listed here, and nothing else is public.
-export { type Config, ConfigError, parseConfig } from "./config.ts";
+export type { RoomTypes } from "./auth/room-types.ts";
+export { type Config, ConfigError, parseConfig, reloadRoomTypes } from "./config.ts";
 export { ERRORS, type ErrorCode, RoomcastError, type WireError } from "./errors.ts";
 export { type Addresses, createNode, type RoomcastNode } from "./node.ts";
 export type {

@@ -1,4 +1,4 @@
-import { CONFIG_EXIT_CODE, type Config, ConfigError, parseConfig } from "./config.ts";
+import { CONFIG_EXIT_CODE, type Config, ConfigError, parseConfig, reloadRoomTypes } from "./config.ts";
 import { createNode, type RoomcastNode } from "./node.ts";
 import { createLogger, type Logger } from "./telemetry/log.ts";
 
@@ -31,11 +31,25 @@ function stopOnSignals(node: RoomcastNode, log: Logger): void {
   process.on("SIGINT", stop);
 }
 
+/** `SIGHUP` reads the file of `ROOM_TYPES` again. A file with anything wrong in it changes nothing. */
+function reloadOnSignal(node: RoomcastNode, log: Logger): void {
+  process.on("SIGHUP", () => {
+    try {
+      node.replaceRoomTypes(reloadRoomTypes(process.env));
+      log.info("the room types were read again");
+    } catch (error) {
+      const problems = error instanceof ConfigError ? error.problems : undefined;
+      log.error(problems === undefined ? { err: error } : { problems }, "the room types stay as they were");
+    }
+  });
+}
+
 const config = configure();
 const log = createLogger(config.logLevel, config.nodeName);
 for (const warning of config.warnings) log.warn(warning);
 const node = createNode(config, log);
 stopOnSignals(node, log);
+reloadOnSignal(node, log);
 try {
   await node.start();
 } catch (error) {

@@ -1,8 +1,12 @@
-import { createServer, type Server as HttpServer } from "node:http";
+import { createServer, type Server as HttpServer, type ServerOptions } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import type { Server } from "socket.io";
 import { ApiKeys } from "./auth/api-keys.ts";
+import { Application } from "./auth/application.ts";
+import type { RoomTypes } from "./auth/room-types.ts";
+import { askBySignedPost } from "./auth/signed-question.ts";
 import { TokenVerifier } from "./auth/tokens.ts";
+import { clientAddress } from "./client-address.ts";
 import type { Config } from "./config.ts";
 import { Feeds } from "./feed/feeds.ts";
 import { adminApp, type Readiness } from "./http/admin-app.ts";
@@ -15,6 +19,7 @@ import { Moderation } from "./moderation/moderation.ts";
 import { Seats } from "./presence/seats.ts";
 import type { WelcomeLimits } from "./protocol.ts";
 import type { RoomContext } from "./room/context.ts";
+import { RoomRates } from "./room/rates.ts";
 import { Turns } from "./room/turns.ts";
 import { SocketServer } from "./socket/server.ts";
 import { memoryStore, redisStore, type Store } from "./store.ts";
@@ -30,6 +35,11 @@ const ANSWERS_PER_TURN_BYTES = 1024 * 1024;
 /** How long a stop waits for connections to end by themselves, in milliseconds. */
 const CLOSE_WITHIN_MS = 2_000;
 
+/** How much longer a whole request may take than its headers. */
+const BODY_TIMES_HEADERS = 3;
+/** How often slow requests are looked for, in milliseconds. */
+const LOOK_FOR_SLOW_MS = 1_000;
+
 /** Where a node listens. */
 export interface Addresses {
   readonly port: number;
@@ -43,6 +53,8 @@ export interface RoomcastNode {
   readonly io: Server;
   /** Resolves once connections are taken. Rejects where a port is taken or the server is too old for us. */
   start(): Promise<Addresses>;
+  /** From now on these policies hold, for who is connected too: rooms that they close are left, with `removed`. */
+  replaceRoomTypes(types: RoomTypes): void;
   /** Takes itself out of the balancer and hands its connections over, spread over `DRAIN_SECONDS`. Once only. */
   drain(): Promise<void>;
   /** Drains, and lets go of everything else. */
@@ -81,8 +93,7 @@ class Node implements RoomcastNode {
       rooms: () => this.#feeds.all(),
     };
     const metrics = new Metrics(config.nodeName, gauges, config.limits.metricsTopRooms);
-    this.#store =
-      config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis.url, log, metrics);
+    this.#store = config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis, log, metrics);
     this.#feeds = new Feeds({
       channels: this.#store.channels,
       log: this.#store.log,
@@ -108,6 +119,7 @@ class Node implements RoomcastNode {
       blocks: new Blocks(),
       turns: new Turns(ANSWERS_PER_TURN_BYTES),
       types: config.roomTypes,
+      application: applicationOf(config, log),
       feeds: this.#feeds,
       log: this.#store.log,
       presence: this.#store.presence,
@@ -119,19 +131,26 @@ class Node implements RoomcastNode {
         graceMs: config.limits.graceSeconds * 1_000,
       },
       counts: metrics,
+      roomRates: new RoomRates(config.floods === "off" ? "off" : config.floods.room),
       hearing: () => this.#store.pulse.hearing,
     };
     const { demo, tokens } = config;
     const apiKeys = new ApiKeys(config.api.kind === "off" ? [] : config.api.keys);
     const api = { apiKeys, moderation, timeoutMs: config.limits.requestTimeoutMs };
-    const onPublicPort = config.api.kind === "public-port" ? api : undefined;
-    this.#public = createServer(publicApp({ demo, tokens, files: DEMO_FILES, api: onPublicPort, log }));
+    const slow = slowClientLimits(config.limits.handshakeTimeoutMs);
+    this.#public = createServer(
+      slow,
+      publicApp({ demo, tokens, files: DEMO_FILES, api: config.api.kind === "public-port" ? api : undefined, log }),
+    );
+    // Each connection of ours needs one, polling for a moment a second; the rest is for handshakes.
+    this.#public.maxConnections = 2 * config.limits.maxConnections + config.limits.maxHandshakes;
     this.#public.on("connection", (tcp) => {
       this.#tcp.add(tcp);
       tcp.once("close", () => this.#tcp.delete(tcp));
     });
-    this.#api = config.api.kind === "own-port" ? createServer(apiApp(api, log)) : undefined;
+    this.#api = config.api.kind === "own-port" ? createServer(slow, apiApp(api, log)) : undefined;
     this.#admin = createServer(
+      slow,
       adminApp({
         apiKeys,
         beginDrain: () => {
@@ -195,6 +214,11 @@ class Node implements RoomcastNode {
     return addresses;
   }
 
+  replaceRoomTypes(types: RoomTypes): void {
+    this.#config.roomTypes.replaceBy(types);
+    this.#sockets.withdraw();
+  }
+
   drain(): Promise<void> {
     this.#phase = "draining";
     this.#drained ??= this.#sockets.drain(this.#config.drainSeconds * 1_000);
@@ -232,15 +256,40 @@ class Node implements RoomcastNode {
   }
 }
 
+/** The application's server, where there is one to ask. */
+function applicationOf({ authorize }: Config, log: Logger): Application | undefined {
+  if (authorize === undefined) return undefined;
+  return new Application({
+    put: (question, signal) => askBySignedPost(authorize, question, signal),
+    timeoutMs: authorize.timeoutMs,
+    maxParallel: authorize.maxParallel,
+    lost: (error) => log.warn({ err: error }, "the application's server does not decide"),
+    back: () => log.info("the application's server decides again"),
+  });
+}
+
+/** Whoever sends a request byte by byte, or none at all, is closed: headers have the time of a handshake. */
+function slowClientLimits(headersTimeout: number): ServerOptions {
+  return {
+    headersTimeout,
+    requestTimeout: BODY_TIMES_HEADERS * headersTimeout,
+    connectionsCheckingInterval: Math.min(LOOK_FOR_SLOW_MS, headersTimeout),
+  };
+}
+
 function socketOptions(config: Config): ConstructorParameters<typeof SocketServer>[3] {
   const { limits } = config;
   return {
     nodeName: config.nodeName,
     corsOrigins: config.corsOrigins,
     rates: config.rates,
+    floods: config.floods,
+    addressOf: clientAddress(config.trustedProxies),
     welcomeLimits: welcomeLimits(config),
     maxConnections: limits.maxConnections,
     maxConnectionsPerUser: limits.maxConnectionsPerUser,
+    maxConnectionsPerAddress: limits.maxConnectionsPerAddress,
+    maxHandshakes: limits.maxHandshakes,
     maxPending: limits.maxPendingRequests,
     requestTimeoutMs: limits.requestTimeoutMs,
     handshakeTimeoutMs: limits.handshakeTimeoutMs,

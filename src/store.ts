@@ -96,10 +96,12 @@ const START_RETRY_MS = 250;
 /** Longer than any pause between two beats; a node that is gone leaves nothing behind. In milliseconds. */
 const BEAT_LIFE_MS = 60_000;
 
+type RedisServer = Extract<Config["redis"], { kind: "server" }>;
+
 /** Everything in Redis, by three connections. */
-export function redisStore(config: Config, url: string, log: Logger, counts: StoreCounts): Store {
+export function redisStore(config: Config, { url, tls }: RedisServer, log: Logger, counts: StoreCounts): Store {
   const connect = (role: ConnectionRole) =>
-    connectRedis(url, { role, name: `${config.redisPrefix}-${role}`, report: reportOutage(log) });
+    connectRedis(url, { role, name: `${config.redisPrefix}-${role}`, tls, report: reportOutage(log) });
   const commands = connect("commands");
   const reads = connect("reads");
   const subscriber = connect("subscriber");

@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
 import * as z from "zod";
+import { isProxyNetwork } from "./client-address.ts";
 import { LOG_LEVELS } from "./telemetry/log.ts";
 
 /** One environment variable: how its text becomes a value, and its row in the README. */
@@ -64,6 +65,13 @@ function secretBytes(item: string): Uint8Array | undefined {
   return bytes.length >= MIN_SECRET_BYTES && item.trim() === item ? bytes : undefined;
 }
 
+/** A secret as it is, or in the form of Standard Webhooks. */
+function signingSecret(text: string): Uint8Array | undefined {
+  if (!text.startsWith("whsec_")) return secretBytes(text);
+  const bytes = Buffer.from(text.slice("whsec_".length), "base64");
+  return bytes.length >= MIN_SECRET_BYTES ? bytes : undefined;
+}
+
 function redisUrl(text: string): string | undefined {
   if (text === "memory:") return text;
   const url = URL.parse(text);
@@ -84,6 +92,13 @@ function origins(text: string): readonly string[] | "*" | undefined {
   if (text.trim() === "*") return "*";
   const items = text.split(",").map(origin);
   return items.every((item) => item !== undefined) ? items : undefined;
+}
+
+/** Addresses and networks by comma; `none` for no proxy at all. */
+function proxies(text: string): readonly string[] | undefined {
+  if (text.trim() === "none") return [];
+  const items = text.split(",").map((item) => item.trim());
+  return items.every(isProxyNetwork) ? items : undefined;
 }
 
 function required<Value>(
@@ -116,6 +131,10 @@ function burst(fallback: number, requests: string): Variable<number> {
   return limit(fallback, 1, 1_000_000, `${requests} of one connection at once, after a quiet time`);
 }
 
+const pem = parsed(
+  (text) => (/^-----BEGIN [A-Z ]+-----$/m.test(text) ? text : undefined),
+  "must be PEM text: -----BEGIN and so on",
+);
 const onOff = choice(["on", "off"]);
 const port = wholeNumber(PORTS.min, PORTS.max);
 
@@ -132,6 +151,9 @@ export const VARIABLES = {
     "`redis://` or `rediss://`: Redis 7 or newer, or Valkey. `memory:`, and outside production also none: everything in memory, one node. In production it must be set",
     true,
   ),
+  REDIS_CA: optional(pem, "the system's", "PEM certificates by which the server of a `rediss://` is known", true),
+  REDIS_CERT: optional(pem, "", "PEM certificate that this node shows to a `rediss://` server; with `REDIS_KEY`", true),
+  REDIS_KEY: optional(pem, "", "PEM key of `REDIS_CERT`", true),
   REDIS_PREFIX: required(
     parsed(
       (text) => (Buffer.byteLength(text) <= MAX_PREFIX_BYTES && !/[{}\s\p{Cc}]/u.test(text) ? text : undefined),
@@ -156,6 +178,22 @@ export const VARIABLES = {
   ),
   JWT_ISSUER: optional(plainText(1024), "", "the claim `iss` that tokens must have"),
   JWT_AUDIENCE: optional(plainText(1024), "", "the claim `aud` that tokens must have"),
+  AUTHORIZE_URL: optional(
+    parsed(httpUrl, "must be an http:// or https:// URL"),
+    "",
+    "the application's server, asked about rooms that a token does not cover (docs/operations.md); `https` in production, but for loopback",
+  ),
+  AUTHORIZE_SECRET: optional(
+    parsed(
+      signingSecret,
+      `must be a secret of at least ${MIN_SECRET_BYTES} bytes, or whsec_ and its base64, without white space around it`,
+    ),
+    "",
+    `what the questions to \`AUTHORIZE_URL\` are signed with, at least ${MIN_SECRET_BYTES} bytes, or \`whsec_\` and its base64`,
+    true,
+  ),
+  AUTHORIZE_TIMEOUT_MS: limit(1_500, 50, 60_000, "milliseconds after which the application's server did not decide"),
+  AUTHORIZE_PARALLEL: limit(32, 1, 10_000, "questions to the application's server at once, of one node"),
   API_KEYS: optional(
     list(
       (item) => (/^[\x21-\x7e]+$/.test(item) ? item : undefined),
@@ -169,6 +207,11 @@ export const VARIABLES = {
     parsed(origins, "must be * or origins like https://example.com, separated by commas"),
     "",
     "origins whose pages may connect, by comma, or `*`",
+  ),
+  TRUSTED_PROXIES: optional(
+    parsed(proxies, "must be none, or networks by comma: addresses, 10.0.0.0/8, loopback, linklocal, uniquelocal"),
+    "",
+    "networks of the balancers whose `X-Forwarded-For` is believed, by comma (`10.0.0.0/8`, `loopback`, `linklocal`, `uniquelocal`), or `none` where clients connect directly. Not set: clients are not told apart by address",
   ),
   ROOM_TYPES: optional(
     plainText(4096),
@@ -191,6 +234,12 @@ export const VARIABLES = {
   MAX_PENDING_REQUESTS: limit(64, 1, 10_000, "unanswered requests of one connection"),
   MAX_CONNECTIONS: limit(20_000, 1, 1_000_000, "connections of one node"),
   MAX_CONNECTIONS_PER_USER: limit(100, 1, 1_000_000, "connections of one user on one node"),
+  MAX_CONNECTIONS_PER_ADDRESS: optional(
+    wholeNumber(1, 1_000_000),
+    "1000 where `TRUSTED_PROXIES` is set",
+    "connections of one address (of IPv6: of one /64) to one node",
+  ),
+  MAX_HANDSHAKES: limit(2_000, 1, 1_000_000, "connections of one node that are not authenticated yet"),
   MAX_HELD_BYTES: limit(MIB, KIB, 1024 * MIB, "bytes of live messages held for one joining reader or repairing feed"),
   MAX_OUTBOUND_BYTES: limit(
     MIB,
@@ -204,7 +253,12 @@ export const VARIABLES = {
     64 * 1024 * MIB,
     "bytes that all connections of a node together may be owed before those that owe the most are closed",
   ),
-  HANDSHAKE_TIMEOUT_MS: limit(10_000, 100, 120_000, "milliseconds in which a connection must authenticate"),
+  HANDSHAKE_TIMEOUT_MS: limit(
+    10_000,
+    100,
+    120_000,
+    "milliseconds in which a connection must authenticate, and in which the headers of an HTTP request must come; its body has three times as long",
+  ),
   REQUEST_TIMEOUT_MS: limit(1900, 100, 60_000, "milliseconds after which a request that needs Redis is `unavailable`"),
   GRACE_SECONDS: limit(10, 0, 3600, "for how many seconds a lost connection still counts as present"),
   LEASE_SECONDS: limit(6, 2, 300, "seconds without a sign of life after which a node counts as dead"),
@@ -224,6 +278,23 @@ export const VARIABLES = {
   RATE_STATE_BURST: burst(10, "`setState`"),
   RATE_MODERATE_PER_SECOND: perSecond(10, "`kickMember`, `unbanMember` and `closeRoom`"),
   RATE_MODERATE_BURST: burst(20, "`kickMember`, `unbanMember` and `closeRoom`"),
+  RATE_RENEW_PER_SECOND: perSecond(1, "`renewToken`"),
+  RATE_RENEW_BURST: burst(10, "`renewToken`"),
+  RATE_ROOM_SEND_PER_SECOND: limit(2_000, 1, 100_000, "`sendMessage` per second to one room from one node"),
+  RATE_ROOM_SEND_BURST: limit(4_000, 1, 1_000_000, "`sendMessage` to one room from one node at once"),
+  RATE_ROOM_SIGNAL_PER_SECOND: limit(5_000, 1, 100_000, "`sendSignal` per second to one room from one node"),
+  RATE_ROOM_SIGNAL_BURST: limit(10_000, 1, 1_000_000, "`sendSignal` to one room from one node at once"),
+  RATE_FRAMES_PER_SECOND: perSecond(1_000, "frames of whatever kind"),
+  RATE_FRAMES_BURST: burst(5_000, "frames of whatever kind"),
+  RATE_REFUSALS_PER_SECOND: limit(
+    50,
+    1,
+    100_000,
+    "requests per second and connection that may be answered `rate_limited` before it is ended",
+  ),
+  RATE_REFUSALS_BURST: burst(1_000, "requests answered `rate_limited`"),
+  RATE_CONNECTIONS_PER_SECOND: limit(500, 1, 100_000, "new connections per second to one node"),
+  RATE_CONNECTIONS_BURST: limit(1_000, 1, 1_000_000, "new connections to one node at once"),
 } as const;
 
 export type VariableName = keyof typeof VARIABLES;

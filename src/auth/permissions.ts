@@ -42,6 +42,11 @@ export function permissionBits(grants: readonly Grant[]): PermissionBits {
   return bits;
 }
 
+/** Whether a set has a permission. */
+export function permits(bits: PermissionBits, permission: Permission): boolean {
+  return (bits & BIT[permission]) !== 0;
+}
+
 /**
  * A pattern with at least one `*`, which stands for any run of characters. Patterns come from outside, so no regular
  * expression is made of them: what stands between the stars is looked for from left to right, each part at the first
@@ -95,7 +100,7 @@ export class Permissions {
 
   /** Whether the token alone allows this; see `may` for the room type's part. */
   allows(room: string, permission: Permission): boolean {
-    return ((this.of(room) ?? 0) & BIT[permission]) !== 0;
+    return permits(this.of(room) ?? 0, permission);
   }
 }
 
@@ -106,7 +111,7 @@ export function compilePermissions(rooms: RoomGrants): Permissions {
 
 /** Whether somebody may do something in a room: by the token, or because the room's type allows it to everybody. */
 export function may(permissions: Permissions, policy: RoomPolicy, room: string, permission: Permission): boolean {
-  return (policy.everybody & BIT[permission]) !== 0 || permissions.allows(room, permission);
+  return permits(policy.everybody, permission) || permissions.allows(room, permission);
 }
 
 /** Says why `may` answered no. */

@@ -76,12 +76,18 @@ function policyOf(settings: TypeSettings, presence: PresenceEvents): RoomPolicy 
 
 /** Picks a room's policy by its type. */
 export class RoomTypes {
-  readonly #types: ReadonlyMap<string, RoomPolicy>;
-  readonly #builtIn: RoomPolicy;
+  #types: ReadonlyMap<string, RoomPolicy>;
+  #builtIn: RoomPolicy;
 
   constructor(presence: PresenceEvents, types: ReadonlyMap<string, RoomPolicy> = new Map()) {
     this.#types = types;
     this.#builtIn = policyOf(typeSchema.parse({}), presence);
+  }
+
+  /** Takes the policies of others: from now on they hold, wherever this one is asked. */
+  replaceBy(others: RoomTypes): void {
+    this.#types = others.#types;
+    this.#builtIn = others.#builtIn;
   }
 
   /** The policy of the room's type; the built-in one for every type that is not configured. */

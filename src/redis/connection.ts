@@ -1,3 +1,4 @@
+import type { SecureContextOptions } from "node:tls";
 import { Redis, type RedisOptions } from "ioredis";
 
 /** A request's whole deadline is 2 s: a connection on which nothing was answered for so long is given up. */
@@ -20,6 +21,8 @@ export interface ConnectionOptions {
   readonly role: ConnectionRole;
   /** Shown by `CLIENT LIST`; no white space. */
   readonly name: string;
+  /** For `rediss://`: certificates beside the system's, and this client's own. */
+  readonly tls?: Pick<SecureContextOptions, "ca" | "cert" | "key"> | undefined;
   /** Called twice an outage, however many errors there are in it. */
   readonly report: (outage: Outage) => void;
 }
@@ -48,7 +51,7 @@ function subscriberOptions(): RedisOptions {
  * Opens a connection to one server, `redis://` or `rediss://`, and keeps it open: it reconnects until `disconnect()`.
  * The URL's query is ignored, since ioredis would take it for options that win over these.
  */
-export function connectRedis(url: string, { role, name, report }: ConnectionOptions): Redis {
+export function connectRedis(url: string, { role, name, tls, report }: ConnectionOptions): Redis {
   const address = new URL(url);
   address.search = "";
   const redis = new Redis(address.href, {
@@ -60,6 +63,9 @@ export function connectRedis(url: string, { role, name, report }: ConnectionOpti
     keepAlive: KEEP_ALIVE_MS,
     retryStrategy: retryDelayMs,
     connectionName: name,
+    // One right less that a node's user in Redis must have.
+    disableClientInfo: true,
+    ...(tls !== undefined && { tls }),
   });
   reportOutages(redis, role, report);
   return redis;

@@ -1,3 +1,4 @@
+import type { PermissionBits } from "../auth/permissions.ts";
 import type { Identity } from "../auth/tokens.ts";
 import { RoomcastError } from "../errors.ts";
 import type { Feed } from "../feed/feed.ts";
@@ -38,6 +39,15 @@ export interface Joined {
   readonly kind: "joined";
   readonly attempt: number;
   readonly feed: Feed;
+  /** Where the token does not cover the room, and the application allowed it. */
+  readonly grant: Grant | undefined;
+}
+
+/** What the application allowed in a room; it is asked again before the end. */
+export interface Grant {
+  bits: PermissionBits;
+  /** By the monotonic clock, in milliseconds. */
+  until: number;
 }
 
 /** One authenticated connection and its rooms. */
@@ -64,11 +74,17 @@ export class Connection {
     return name === undefined ? { id: user } : { id: user, name };
   }
 
-  /** The room's feed. Throws `not_in_room`. While a join is repeated, the connection is in by the one before. */
-  feedOf(room: string): Feed {
+  /** How the connection is in the room, if it is. While a join is repeated, it is in by the one before. */
+  joinedIn(room: string): Joined | undefined {
     const membership = this.memberships.get(room);
     const joined = membership?.kind === "joining" ? membership.before : membership;
-    if (joined?.kind !== "joined") throw new RoomcastError("not_in_room", `join ${room} first`);
+    return joined?.kind === "joined" ? joined : undefined;
+  }
+
+  /** The room's feed. Throws `not_in_room`. */
+  feedOf(room: string): Feed {
+    const joined = this.joinedIn(room);
+    if (joined === undefined) throw new RoomcastError("not_in_room", `join ${room} first`);
     return joined.feed;
   }
 

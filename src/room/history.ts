@@ -1,7 +1,7 @@
 import { BOUNDS, type Replies, type Request } from "../protocol.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
-import { authorize, messagesOf, type RoomContext, takeRate } from "./context.ts";
+import { authorizeReading, messagesOf, type RoomContext } from "./context.ts";
 
 /** `getHistory`: a page of the log, oldest first; `position` is the log's end. Needs no join. */
 export async function getHistory(
@@ -10,8 +10,7 @@ export async function getHistory(
   { room, before, after, limit }: Request<"getHistory">,
   call: Call<Replies["getHistory"]>,
 ): Promise<void> {
-  const { retention } = authorize(context, connection, room, "history");
-  takeRate(connection, "read");
+  const { retention } = await authorizeReading(context, connection, room, "history", call);
   const size = { maxMessages: limit, maxBytes: BOUNDS.pageBytes };
   const reading =
     after === undefined

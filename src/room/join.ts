@@ -1,4 +1,5 @@
-import { may } from "../auth/permissions.ts";
+import type { Decision } from "../auth/application.ts";
+import { may, permits } from "../auth/permissions.ts";
 import type { RoomPolicy } from "../auth/room-types.ts";
 import { RoomcastError } from "../errors.ts";
 import { missedSince } from "../feed/catch-up.ts";
@@ -7,8 +8,18 @@ import type { Entry, Page, Position } from "../log/room-log.ts";
 import type { Joined as PresenceJoined } from "../presence/presence.ts";
 import type { Replies, Request } from "../protocol.ts";
 import type { Call } from "./call.ts";
-import type { Connection, Membership } from "./connection.ts";
-import { authorize, encodeJson, messagesOf, type RoomContext, takeRate } from "./context.ts";
+import type { Connection, Grant, Membership } from "./connection.ts";
+import {
+  askApplication,
+  authorize,
+  encodeJson,
+  mayAsk,
+  messagesOf,
+  type RoomContext,
+  requireDecided,
+  takeRate,
+} from "./context.ts";
+import { keepGrant } from "./grant.ts";
 import { beginLeaving } from "./leave.ts";
 
 /** The `joining` membership of one attempt. */
@@ -25,10 +36,14 @@ export async function joinRoom(
   call: Call<Replies["joinRoom"]>,
 ): Promise<void> {
   const { room } = request;
-  const { policy, mayRead, state } = admit(context, connection, request);
+  const { policy, state, undecided } = admit(context, connection, request);
   const joining = begin(context, connection, room, call);
   let feed: Feed | undefined;
+  let seated = false;
   try {
+    const decision = undecided ? await call.within(askApplication(context, connection, room, "join")) : undefined;
+    const mayRead = requireRights(context, connection, request, decision);
+    seated = true;
     feed = await hold(context, room, call);
     const joined = await call.within(takeSeat(context, connection, room, joining, policy, state));
     feed.start(joined.position, joined.version);
@@ -40,35 +55,55 @@ export async function joinRoom(
     if (entries.length > 0) await call.within(context.turns.take(bytesOf(entries)));
     const position = missed?.position ?? joined.position;
     call.answer(replyOf(room, position, missed !== undefined, entries, joined));
-    settle(context, connection, room, joining, feed, position, joined.version);
+    const grant = decision === undefined ? undefined : { ...decision };
+    settle(context, connection, room, joining, feed, grant, position, joined.version);
+    if (grant !== undefined) keepGrant(context, connection, room, grant);
   } catch (error) {
     if (feed !== undefined) context.feeds.release(room, feed);
-    abandon(context, connection, room, joining);
+    abandon(context, connection, room, joining, seated);
     throw error;
   } finally {
     feed?.expectNoMore();
   }
 }
 
-/** What the join may do and brings along. Whom it refuses is out of the room, also by an earlier join. */
+/** What the join brings along, and whether the application decides it. Whom it refuses is out of the room. */
 function admit(
   context: RoomContext,
   connection: Connection,
-  { room, history = 0, state }: Request<"joinRoom">,
-): { policy: RoomPolicy; mayRead: boolean; state: string | undefined } {
+  request: Request<"joinRoom">,
+): { policy: RoomPolicy; state: string | undefined; undecided: boolean } {
+  const { room, state } = request;
   try {
-    const policy = authorize(context, connection, room, "join");
+    const undecided = mayAsk(context, connection, room, "join");
+    const policy = undecided ? context.types.of(room) : authorize(context, connection, room, "join");
     takeRate(connection, "join");
-    if (history > 0) authorize(context, connection, room, "history");
+    if (!undecided) requireRights(context, connection, request, undefined);
     return {
       policy,
-      mayRead: may(connection.identity.permissions, policy, room, "history"),
+      undecided,
       state: state === undefined ? undefined : encodeJson("state", state, context.limits.stateBytes),
     };
   } catch (error) {
     leaveBehind(context, connection, room);
     throw error;
   }
+}
+
+/** Whether the join may read the log. Throws `forbidden` where it asks for more than it may. */
+function requireRights(
+  context: RoomContext,
+  connection: Connection,
+  { room, history = 0 }: Request<"joinRoom">,
+  decision: Decision | undefined,
+): boolean {
+  const { permissions } = connection.identity;
+  if (decision !== undefined) requireDecided(decision, room, "join");
+  const mayRead = may(permissions, context.types.of(room), room, "history") || permits(decision?.bits ?? 0, "history");
+  if (history === 0 || mayRead) return mayRead;
+  if (decision !== undefined) requireDecided(decision, room, "history");
+  authorize(context, connection, room, "history");
+  return true;
 }
 
 /** A join was refused before it began: whatever the connection had in the room, it is out. */
@@ -199,10 +234,11 @@ function settle(
   room: string,
   { attempt, before }: Joining,
   feed: Feed,
+  grant: Grant | undefined,
   position: Position,
   version: number,
 ): void {
-  connection.memberships.set(room, { kind: "joined", attempt, feed });
+  connection.memberships.set(room, { kind: "joined", attempt, feed, grant });
   if (before !== undefined) {
     before.feed.detach(connection.port);
     context.feeds.release(room, before.feed);
@@ -211,8 +247,11 @@ function settle(
   feed.attach(connection.port, position, version);
 }
 
-/** Leaves the connection out, unless a newer request has the room already: then the outcome is that one's. */
-function abandon(context: RoomContext, connection: Connection, room: string, joining: Joining): void {
+/**
+ * Leaves the connection out, unless a newer request has the room already: then the outcome is that one's. `seated`: Redis
+ * may have heard of it.
+ */
+function abandon(context: RoomContext, connection: Connection, room: string, joining: Joining, seated: boolean): void {
   if (connection.memberships.get(room) !== joining) return;
   connection.memberships.delete(room);
   const { before, attempt } = joining;
@@ -221,5 +260,5 @@ function abandon(context: RoomContext, connection: Connection, room: string, joi
     context.feeds.release(room, before.feed);
     connection.port.exit(room);
   }
-  context.seats.leaveQuietly(connection.seat(room, attempt));
+  if (seated || before !== undefined) context.seats.leaveQuietly(connection.seat(room, attempt));
 }

@@ -1,7 +1,7 @@
 import type { Replies, Request } from "../protocol.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
-import { authorize, encodeJson, type RoomContext, takeRate } from "./context.ts";
+import { authorizeReading, encodeJson, type RoomContext, takeRate } from "./context.ts";
 
 /** `getMembers`: a page of who is in the room, in the order of their coming. */
 export async function getMembers(
@@ -10,8 +10,7 @@ export async function getMembers(
   { room, cursor, limit }: Request<"getMembers">,
   call: Call<Replies["getMembers"]>,
 ): Promise<void> {
-  authorize(context, connection, room, "join");
-  takeRate(connection, "read");
+  await authorizeReading(context, connection, room, "join", call);
   const reading = context.presence.members(room, cursor, limit);
   const admitted = context.moderation.requireNotBanned(room, connection.identity.user);
   const [page] = await call.within(Promise.all([reading, admitted]));

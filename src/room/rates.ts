@@ -1,43 +1,52 @@
-/** What is counted, per connection: each kind has a budget of its own. */
-export type RateKind = "join" | "send" | "signal" | "read" | "state" | "moderate";
+import type { Feed } from "../feed/feed.ts";
+import { Budget, type Rate } from "./budget.ts";
 
-/** A steady rate, and how many requests may come at once after a quiet time. */
-export interface Rate {
-  readonly perSecond: number;
-  readonly burst: number;
-}
+/** What is counted, per connection: each kind has a budget of its own. */
+export const RATE_KINDS = ["join", "send", "signal", "read", "state", "moderate", "renew"] as const;
+export type RateKind = (typeof RATE_KINDS)[number];
 
 export type RateLimits = Readonly<Record<RateKind, Rate>>;
 
-const monotonicMs = (): number => performance.now();
-
-/**
- * One connection's budgets (docs/decisions/0002-rate-limits.md says why they are not a library's).
- *
- * Each kind is one number: the moment at which its burst would be whole again. So there is no timer and no key that
- * could outlive the connection, and `take` answers at once, which keeps a connection's requests in their order.
- */
+/** One connection's budgets. */
 export class Rates {
-  readonly #limits: RateLimits | "off";
-  readonly #now: () => number;
-  readonly #wholeAt: Record<RateKind, number> = { join: 0, send: 0, signal: 0, read: 0, state: 0, moderate: 0 };
+  readonly #budgets: Readonly<Record<RateKind, Budget>>;
 
   /** `now`: a clock in milliseconds that never runs backwards. */
-  constructor(limits: RateLimits | "off", now: () => number = monotonicMs) {
-    this.#limits = limits;
-    this.#now = now;
+  constructor(limits: RateLimits | "off", now?: () => number) {
+    const budgetOf = (kind: RateKind) => new Budget(limits === "off" ? "off" : limits[kind], now);
+    const budgets = RATE_KINDS.map((kind) => [kind, budgetOf(kind)] as const);
+    this.#budgets = Object.fromEntries(budgets) as Record<RateKind, Budget>;
   }
 
   /** Takes one from the budget, or answers in how many milliseconds there will be one; then nothing was taken. */
   take(kind: RateKind): number | undefined {
+    return this.#budgets[kind].take();
+  }
+}
+
+/** What everybody on this node together may send to one room. */
+export interface RoomRateLimits {
+  readonly send: Rate;
+  readonly signal: Rate;
+}
+
+/** The budgets of rooms: they live as long as the room's feed on this node. */
+export class RoomRates {
+  readonly #limits: RoomRateLimits | "off";
+  readonly #budgets = new WeakMap<Feed, Record<keyof RoomRateLimits, Budget>>();
+
+  constructor(limits: RoomRateLimits | "off") {
+    this.#limits = limits;
+  }
+
+  /** As `Rates.take`, for the room of this feed. */
+  take(feed: Feed, kind: keyof RoomRateLimits): number | undefined {
     if (this.#limits === "off") return undefined;
-    const { perSecond, burst } = this.#limits[kind];
-    const intervalMs = 1000 / perSecond;
-    const now = this.#now();
-    const wholeAt = Math.max(this.#wholeAt[kind], now);
-    const early = wholeAt - now - (burst - 1) * intervalMs;
-    if (early > 0) return Math.ceil(early);
-    this.#wholeAt[kind] = wholeAt + intervalMs;
-    return undefined;
+    let budgets = this.#budgets.get(feed);
+    if (budgets === undefined) {
+      budgets = { send: new Budget(this.#limits.send), signal: new Budget(this.#limits.signal) };
+      this.#budgets.set(feed, budgets);
+    }
+    return budgets[kind].take();
   }
 }

@@ -2,7 +2,7 @@ import type { Draft } from "../log/room-log.ts";
 import type { Replies, Request } from "../protocol.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
-import { authorize, encodeJson, type RoomContext, takeRate } from "./context.ts";
+import { authorize, encodeJson, type RoomContext, takeRate, takeRoomRate } from "./context.ts";
 
 /**
  * `sendMessage`: ok once the message is in the log. Nothing is awaited before the append, so that a connection's
@@ -18,6 +18,7 @@ export async function sendMessage(
   const policy = authorize(context, connection, room, "send");
   const feed = connection.feedOf(room);
   takeRate(connection, "send");
+  takeRoomRate(context, room, feed, "send");
   const data = encodeJson("data", request.data, context.limits.payloadBytes);
   const started = performance.now();
   const draft: Draft = {

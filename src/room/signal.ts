@@ -2,7 +2,7 @@ import { RoomcastError } from "../errors.ts";
 import type { Replies, Request, ServerEvents } from "../protocol.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
-import { authorize, type RoomContext, requireDepth, takeRate } from "./context.ts";
+import { authorize, type RoomContext, requireDepth, takeRate, takeRoomRate } from "./context.ts";
 
 /** `sendSignal`: accepted, at most once, never stored. It travels by the stock adapter. */
 export async function sendSignal(
@@ -12,8 +12,9 @@ export async function sendSignal(
   call: Call<Replies["sendSignal"]>,
 ): Promise<void> {
   authorize(context, connection, room, "signal");
-  connection.feedOf(room);
+  const feed = connection.feedOf(room);
   takeRate(connection, "signal");
+  takeRoomRate(context, room, feed, "signal");
   requireSize(data, context.limits.payloadBytes);
   if (!context.hearing())
     throw new RoomcastError("unavailable", "this node does not hear Redis: the signal was not sent");

@@ -2,6 +2,9 @@ import type { Socket } from "socket.io";
 import type { Identity, TokenVerifier } from "../auth/tokens.ts";
 import { RoomcastError, type WireError } from "../errors.ts";
 
+/** So many handshakes of one session may fail before it is ended: each costs the checking of a signature. */
+const MOST_FAILED = 10;
+
 /** What Socket.IO sends as `connect_error`: its `data` is the error object of the protocol. */
 class RefusedConnection extends Error {
   readonly data: WireError;
@@ -32,12 +35,26 @@ export interface HandshakeEvents {
   handshakeFailed(error: unknown): void;
 }
 
-/** Throws where a verified connection cannot be taken. */
-type Admit = (socket: Socket, identity: Identity) => void;
+/** What a node asks of a handshake beside a valid token; each may throw. */
+export interface HandshakeRules {
+  /** Before anything is verified. */
+  precheck(socket: Socket): void;
+  /** Takes the place of a connection that was verified. */
+  admit(socket: Socket, identity: Identity): void;
+  /** The place is free again where the connection did not come to be. */
+  settled(socket: Socket): void;
+}
+
+/** One transport's handshakes: stock clients have one under way at a time. */
+interface Attempts {
+  underWay: boolean;
+  failed: number;
+}
 
 /** Verified identities by socket. Not in `socket.data`: the adapter would publish them. */
 export class Handshakes {
   readonly #identities = new WeakMap<Socket, Identity>();
+  readonly #attempts = new WeakMap<Socket["conn"], Attempts>();
   readonly #verifier: TokenVerifier;
   readonly #events: HandshakeEvents;
 
@@ -46,11 +63,32 @@ export class Handshakes {
     this.#events = events;
   }
 
-  /** The middleware: nobody gets past it without a valid token. `admit` may refuse whom it has verified. */
-  readonly middleware = (admit: Admit) => (socket: Socket, next: (error?: Error) => void) => {
-    this.#verify(socket, admit).then(
-      () => next(),
-      (error: unknown) => next(this.#refusal(error)),
+  /** The middleware: nobody gets past it without a valid token. */
+  readonly middleware = (rules: HandshakeRules) => (socket: Socket, next: (error?: Error) => void) => {
+    const { conn } = socket;
+    const attempts = this.#attempts.get(conn) ?? { underWay: false, failed: 0 };
+    this.#attempts.set(conn, attempts);
+    if (attempts.underWay || attempts.failed >= MOST_FAILED) {
+      conn.close();
+      next(new RefusedConnection(new RoomcastError("bad_request", "one handshake at a time")));
+      return;
+    }
+    attempts.underWay = true;
+    // Socket.IO makes the connection in the turn of `next`, if the client is still there.
+    const settled = () => {
+      attempts.underWay = false;
+      rules.settled(socket);
+    };
+    this.#verify(socket, rules).then(
+      () => {
+        setImmediate(settled);
+        next();
+      },
+      (error: unknown) => {
+        setImmediate(settled);
+        attempts.failed += 1;
+        next(this.#refusal(error));
+      },
     );
   };
 
@@ -61,9 +99,11 @@ export class Handshakes {
     return identity;
   }
 
-  async #verify(socket: Socket, admit: Admit): Promise<void> {
-    const identity = await this.#verifier.verify(takeToken(socket));
-    admit(socket, identity);
+  async #verify(socket: Socket, rules: HandshakeRules): Promise<void> {
+    const token = takeToken(socket);
+    rules.precheck(socket);
+    const identity = await this.#verifier.verify(token);
+    rules.admit(socket, identity);
     this.#identities.set(socket, identity);
   }
 

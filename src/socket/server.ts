@@ -1,11 +1,13 @@
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node:http";
 import { Server, type Socket } from "socket.io";
-import type { Identity, TokenVerifier } from "../auth/tokens.ts";
+import type { TokenVerifier } from "../auth/tokens.ts";
+import type { AddressOf } from "../client-address.ts";
 import { bannedUntil, RoomcastError } from "../errors.ts";
 import type { Bans } from "../moderation/bans.ts";
 import type { Order } from "../moderation/order.ts";
-import { drain, type Movable } from "../nodes/drain.ts";
+import { drain } from "../nodes/drain.ts";
 import type { RequestName, ServerEvents, WelcomeLimits } from "../protocol.ts";
+import { Budget, type Rate } from "../room/budget.ts";
 import { Connection } from "../room/connection.ts";
 import type { RoomContext } from "../room/context.ts";
 import { getHistory } from "../room/history.ts";
@@ -17,12 +19,18 @@ import { type RateLimits, Rates } from "../room/rates.ts";
 import { renewToken } from "../room/renew.ts";
 import { sendMessage } from "../room/send.ts";
 import { sendSignal } from "../room/signal.ts";
+import { withdraw } from "../room/withdraw.ts";
+import { Admission } from "./admission.ts";
 import { dispatch, type Verbs } from "./dispatch.ts";
 import { Expiry } from "./expiry.ts";
+import { guardFrames } from "./flood.ts";
 import { Handshakes } from "./handshake.ts";
-import { obey, review, type Subject } from "./obey.ts";
-import { type Debtor, OutboundBudget } from "./outbound-budget.ts";
+import { endForGood, type Held, held } from "./held.ts";
+import { obey, review } from "./obey.ts";
+import { requireOrigin } from "./origins.ts";
+import { OutboundBudget } from "./outbound-budget.ts";
 import { SocketOutlet } from "./outlet.ts";
+import { Places } from "./places.ts";
 
 /** A frame larger than this ends its connection, in bytes. */
 const MAX_FRAME_BYTES = 1_000_000;
@@ -31,13 +39,24 @@ const STICKY_COOKIE = "io_sid";
 /** What a socket's end is called when its client meant it. */
 const LEFT_BY_ITSELF = "client namespace disconnect";
 
+/** Rates of one connection's frames and refusals, and of the node's new connections. */
+export interface Floods {
+  readonly frames: Rate;
+  readonly refusals: Rate;
+  readonly connections: Rate;
+}
+
 export interface SocketServerOptions {
   readonly nodeName: string;
   readonly corsOrigins: readonly string[] | "*";
   readonly rates: RateLimits | "off";
+  readonly floods: Floods | "off";
+  readonly addressOf: AddressOf;
   readonly welcomeLimits: WelcomeLimits;
   readonly maxConnections: number;
   readonly maxConnectionsPerUser: number;
+  readonly maxConnectionsPerAddress: number;
+  readonly maxHandshakes: number;
   readonly maxPending: number;
   readonly requestTimeoutMs: number;
   readonly handshakeTimeoutMs: number;
@@ -73,11 +92,9 @@ export class SocketServer {
   readonly #options: SocketServerOptions;
   readonly #events: SocketServerEvents;
   readonly #handshakes: Handshakes;
-  /** Connections that are made or being made, by user. */
-  readonly #users = new Map<string, number>();
-  /** How each of them is given back. */
-  readonly #admitted = new Map<Socket, () => void>();
-  readonly #connections = new Map<Socket, Movable & Debtor & Subject>();
+  readonly #places: Places<Socket>;
+  readonly #admission: Admission;
+  readonly #connections = new Map<Socket, Held>();
   /** By Engine.IO's session. */
   readonly #outlets = new Map<string, SocketOutlet>();
   readonly #budget: OutboundBudget;
@@ -102,11 +119,37 @@ export class SocketServer {
       maxHttpBufferSize: MAX_FRAME_BYTES,
       connectTimeout: options.handshakeTimeoutMs,
     });
-    this.io.engine.use((request: IncomingMessage, response: ServerResponse, next: () => void) => {
-      this.#admitRequest(request, response, next);
-    });
     this.#budget = new OutboundBudget(options.outboundBytesPerNode, () => this.#connections.values());
-    this.io.use(this.#handshakes.middleware((socket, identity) => this.#admit(socket, identity)));
+    this.#places = new Places(options.maxConnections, options.maxConnectionsPerUser);
+    this.#admission = new Admission({
+      addressOf: options.addressOf,
+      maxPerAddress: options.maxConnectionsPerAddress,
+      rate: options.floods === "off" ? "off" : options.floods.connections,
+      maxHandshakes: options.maxHandshakes,
+      authenticated: () => this.#connections.size,
+      refused: (error) => events.rejected(error),
+    });
+    this.#admission.guard(this.io.engine);
+    this.io.engine.use((request: IncomingMessage, response: ServerResponse, next: () => void) => {
+      this.#readRequest(request, response, next);
+    });
+    guardFrames(this.io.engine, options.floods === "off" ? "off" : options.floods.frames);
+    this.io.use(
+      this.#handshakes.middleware({
+        precheck: ({ request }) => {
+          requireOrigin(request.headers, options.corsOrigins);
+          this.#admission.requireRoomFor(request);
+        },
+        admit: (socket, { user }) => {
+          const until = context.blocks.endOf(user);
+          if (until !== undefined) throw bannedUntil(until, "everywhere");
+          this.#places.take(socket, user);
+        },
+        settled: (socket) => {
+          if (!this.#connections.has(socket)) this.#places.give(socket);
+        },
+      }),
+    );
     this.io.on("connection", (socket) => this.#connected(socket));
   }
 
@@ -124,17 +167,9 @@ export class SocketServer {
     this.io.local.emit(name, event);
   }
 
-  /** Hands the connections of this node over to others. */
-  drain(drainMs: number): Promise<void> {
-    return drain({ connections: () => this.#connections.values(), drainMs });
-  }
-
-  /** Ends what is left and the listening. */
-  async close(): Promise<void> {
-    // Only the transports of this node: disconnecting by Socket.IO would reach the whole cluster, and stay final.
-    for (const connection of this.#connections.values()) connection.move();
-    await this.io.close();
-    this.#budget.stop();
+  /** After the room types changed: whoever may not be in a room any more is out, and told. */
+  withdraw(): void {
+    for (const { connection } of this.#connections.values()) withdraw(this.#context, connection);
   }
 
   /** Carries an order out that every node hears. */
@@ -151,34 +186,21 @@ export class SocketServer {
     await review(bans, this.#connections.values(), this.#context);
   }
 
-  /** Counted before the connection is made: a burst of handshakes must not get past the bounds together. */
-  #admit(socket: Socket, { user }: Identity): void {
-    const until = this.#context.blocks.endOf(user);
-    if (until !== undefined) throw bannedUntil(until, "everywhere");
-    const { maxConnections, maxConnectionsPerUser } = this.#options;
-    if (this.#admitted.size >= maxConnections) {
-      throw new RoomcastError("too_many_connections", "this node has as many connections as it may have");
-    }
-    const own = this.#users.get(user) ?? 0;
-    if (own >= maxConnectionsPerUser) {
-      throw new RoomcastError("too_many_connections", `${user} has ${maxConnectionsPerUser} connections to this node`);
-    }
-    this.#users.set(user, own + 1);
-    const giveBack = () => {
-      if (!this.#admitted.delete(socket)) return;
-      socket.conn.off("close", giveBack);
-      const left = (this.#users.get(user) ?? 0) - 1;
-      if (left > 0) this.#users.set(user, left);
-      else this.#users.delete(user);
-    };
-    this.#admitted.set(socket, giveBack);
-    // A client that is gone before the connection is made is never heard of again.
-    if (socket.conn.readyState === "open") socket.conn.once("close", giveBack);
-    else giveBack();
+  /** Hands the connections of this node over to others. */
+  drain(drainMs: number): Promise<void> {
+    return drain({ connections: () => this.#connections.values(), drainMs });
+  }
+
+  /** Ends what is left and the listening. */
+  async close(): Promise<void> {
+    // Only the transports of this node: disconnecting by Socket.IO would reach the whole cluster, and stay final.
+    for (const connection of this.#connections.values()) connection.move();
+    await this.io.close();
+    this.#budget.stop();
   }
 
   /** What a polling client posts is not read while it owes too much; a websocket is paused by its outlet. */
-  #admitRequest(request: IncomingMessage, response: ServerResponse, next: () => void): void {
+  #readRequest(request: IncomingMessage, response: ServerResponse, next: () => void): void {
     const session =
       request.method === "POST" ? URL.parse(request.url ?? "", "http://node")?.searchParams.get("sid") : null;
     const outlet = this.#outlets.get(session ?? "");
@@ -194,29 +216,35 @@ export class SocketServer {
   }
 
   #connected(socket: Socket): void {
-    const { nodeName, rates, welcomeLimits, outboundBytes } = this.#options;
+    const { nodeName, rates, floods, welcomeLimits, outboundBytes } = this.#options;
     const identity = this.#handshakes.identityOf(socket);
     const outlet = new SocketOutlet(socket, outboundBytes, this.#events.signalDropped);
     const session = sessionOf(socket);
     this.#outlets.set(session, outlet);
     const connection = new Connection(socket.id, identity, outlet, new Rates(rates));
-    this.#connections.set(socket, this.#held(socket, connection, outlet));
+    this.#connections.set(socket, held(this.#context, socket, connection, outlet));
     const expiry = new Expiry(identity.expiresAt, {
       expiring: (expiresAt) => socket.emit("tokenExpiring", { expiresAt } satisfies ServerEvents["tokenExpiring"]),
       expired: () => endForGood(socket, new RoomcastError("token_expired")),
     });
     socket.on("disconnect", (reason) => {
       expiry.stop();
-      this.#admitted.get(socket)?.();
       this.#connections.delete(socket);
+      this.#places.give(socket);
       outlet.release();
       if (this.#outlets.get(session) === outlet) this.#outlets.delete(session);
       this.#disconnected(connection, reason);
     });
+    const refusals = new Budget(floods === "off" ? "off" : floods.refusals);
     dispatch(socket, connection, this.#verbs(expiry), {
       timeoutMs: this.#options.requestTimeoutMs,
       maxPending: this.#options.maxPending,
-      refused: (name, error) => this.#events.refused(name, error),
+      refused: (name, error) => {
+        this.#events.refused(name, error);
+        if (error.code === "rate_limited" && refusals.take() !== undefined) {
+          endForGood(socket, new RoomcastError("rate_limited", "this connection went on asking past its limits"));
+        }
+      },
       unserved: (name, payload) => {
         const room = name === "joinRoom" ? roomOf(payload) : undefined;
         if (room !== undefined) leaveBehind(this.#context, connection, room);
@@ -254,25 +282,6 @@ export class SocketServer {
     };
   }
 
-  #held(socket: Socket, connection: Connection, outlet: SocketOutlet): Movable & Debtor & Subject {
-    return {
-      connection,
-      get pending() {
-        return connection.pending;
-      },
-      get owed() {
-        return outlet.owed;
-      },
-      close: () => outlet.close(),
-      warn: (reconnectWithinMs) => socket.emit("draining", { reconnectWithinMs } satisfies ServerEvents["draining"]),
-      move: () => socket.conn.close(),
-      end: (error) => {
-        leaveAll(this.#context, connection, 0);
-        endForGood(socket, error);
-      },
-    };
-  }
-
   #disconnected(connection: Connection, reason: string): void {
     leaveAll(this.#context, connection, reason === LEFT_BY_ITSELF ? 0 : this.#context.limits.graceMs);
     this.#events.disconnected(connection, reason);
@@ -284,18 +293,12 @@ function roomOf(payload: unknown): string | undefined {
   return isObject && "room" in payload && typeof payload.room === "string" ? payload.room : undefined;
 }
 
-/** Engine.IO's session under a socket; its types do not give it out. */
-function sessionOf({ conn }: Socket): string {
-  const id: unknown = Reflect.get(conn, "id");
-  return String(id);
-}
-
 function originsOf(origins: readonly string[] | "*"): string | string[] {
   return origins === "*" ? "*" : [...origins];
 }
 
-/** Stock clients stay away by themselves after this. */
-function endForGood(socket: Socket, error: RoomcastError): void {
-  socket.emit("ending", { code: error.code, message: error.message } satisfies ServerEvents["ending"]);
-  socket.disconnect(true);
+/** Engine.IO's name of the session, which its requests carry. */
+function sessionOf({ conn }: Socket): string {
+  const id: unknown = Reflect.get(conn, "id");
+  return String(id);
 }

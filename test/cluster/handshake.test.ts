@@ -158,7 +158,7 @@ describeWithRedis("[G7] nobody gets in without a valid token", () => {
             limits: {
               payload: 65_536,
               rooms: 100,
-              rates: { join: 20, send: 20, signal: 50, read: 20, state: 5, moderate: 10 },
+              rates: { join: 20, send: 20, signal: 50, read: 20, state: 5, moderate: 10, renew: 1 },
               dedupe: 600,
               grace: 10,
             },

@@ -10,7 +10,7 @@ import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { Member } from "../support/member.ts";
 import { metric } from "../support/metric.ts";
-import { openPolling } from "../support/raw-polling.ts";
+import { openPolling } from "../support/polling-session.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { stopsWithTest } from "../support/teardown.ts";
 import { signToken } from "../support/token.ts";

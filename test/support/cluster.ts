@@ -34,14 +34,17 @@ interface ClusterOptions {
   readonly envOf?: (node: number) => Readonly<Record<string, string>>;
   /** What the nodes run, where it is not dist/main.js. */
   readonly script?: string;
+  /** Whether to wait for every `/readyz`. */
+  readonly untilReady?: boolean;
 }
 
-/** Starts a cluster and waits for every `/readyz`. Stops with the test that called it. */
+/** Starts a cluster. Stops with the test that called it. */
 export async function startCluster({
   nodes = 3,
   env = {},
   envOf = () => ({}),
   script,
+  untilReady = true,
 }: ClusterOptions = {}): Promise<TestCluster> {
   const prefix = `t${randomUUID().slice(0, 8)}`;
   const shared = {
@@ -70,6 +73,7 @@ export async function startCluster({
     const options = { env: own, onLine, deathSignal: "SIGKILL", ...(script && { script }) } as const;
     const node = startNode({ name: `node-${i + 1}`, ...place, ...options });
     processes[i] = node;
+    if (!untilReady) return;
     if (await node.untilReady(READY_WITHIN_MS)) return;
     const state = node.isAlive() ? "is not ready" : `ended (${await node.ended})`;
     throw new Error(`${node.name} ${state}:\n${log.slice(-20).join("\n")}`);

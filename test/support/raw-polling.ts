@@ -1,32 +1,43 @@
-import { stopsWithTest } from "./teardown.ts";
+import { signToken } from "./token.ts";
 
-const SEPARATOR = "\u001e";
+/** A polling session that is spoken by hand. */
+export class RawPolling {
+  readonly #url: string;
 
-/** Engine.IO by polling, one HTTP request at a time, for what no stock client does. */
-export interface RawPolling {
-  /** Posts packets; resolves with the status once the node has read and answered it. */
-  post(...packets: readonly string[]): Promise<number>;
-  /** One poll: the packets that it brought. */
-  poll(): Promise<string[]>;
-}
+  private constructor(url: string) {
+    this.#url = url;
+  }
 
-/** Opens a session and connects it to the namespace `/` with a token. */
-export async function openPolling(url: string, token: string): Promise<RawPolling> {
-  const ended = new AbortController();
-  stopsWithTest(() => ended.abort());
-  const { signal } = ended;
-  const address = `${url}/socket.io/?EIO=4&transport=polling`;
-  const { sid } = JSON.parse((await (await fetch(address, { signal })).text()).slice(1)) as { sid: string };
-  const session = `${address}&sid=${sid}`;
-  const client: RawPolling = {
-    post: async (...packets) => {
-      const answer = await fetch(session, { method: "POST", body: packets.join(SEPARATOR), signal });
-      await answer.arrayBuffer();
-      return answer.status;
-    },
-    poll: async () => (await (await fetch(session, { signal })).text()).split(SEPARATOR),
-  };
-  await client.post(`40${JSON.stringify({ token })}`);
-  for (let packets: string[] = []; !packets.some((packet) => packet.startsWith("40")); ) packets = await client.poll();
-  return client;
+  /** Engine.IO's handshake, and Socket.IO's with a good token. */
+  static async connect(url: string): Promise<RawPolling> {
+    const base = `${url}/socket.io/?EIO=4&transport=polling`;
+    const { sid } = JSON.parse((await (await fetch(base)).text()).slice(1)) as { sid: string };
+    const polling = new RawPolling(`${base}&sid=${encodeURIComponent(sid)}`);
+    await polling.post(`40${JSON.stringify({ token: await signToken() })}`);
+    while (!(await polling.poll()).includes('42["welcome"'));
+    return polling;
+  }
+
+  /** Sends a payload, whatever it is; answers with the HTTP status. */
+  async post(payload: string | Uint8Array<ArrayBuffer>): Promise<number> {
+    const response = await fetch(this.#url, {
+      method: "POST",
+      body: payload,
+      headers: { "content-type": "text/plain;charset=UTF-8" },
+    });
+    await response.arrayBuffer();
+    return response.status;
+  }
+
+  /** What waits for this session, or the empty string where it is over. */
+  async poll(): Promise<string> {
+    const response = await fetch(this.#url);
+    const text = await response.text();
+    return response.ok ? text : "";
+  }
+
+  /** Engine.IO's close packet. */
+  async close(): Promise<void> {
+    await this.post("1");
+  }
 }

@@ -70,6 +70,13 @@ describe("without any variable", () => {
       read: { perSecond: 20, burst: 40 },
       state: { perSecond: 5, burst: 10 },
       moderate: { perSecond: 10, burst: 20 },
+      renew: { perSecond: 1, burst: 10 },
+    });
+    expect(config.floods).toEqual({
+      room: { send: { perSecond: 2_000, burst: 4_000 }, signal: { perSecond: 5_000, burst: 10_000 } },
+      frames: { perSecond: 1_000, burst: 5_000 },
+      refusals: { perSecond: 50, burst: 1_000 },
+      connections: { perSecond: 500, burst: 1_000 },
     });
   });
 
@@ -85,7 +92,7 @@ describe("in production", () => {
   test("listens on all addresses, without the demo", () => {
     const config = parseConfig(PRODUCTION);
     expect(config).toMatchObject({ production: true, host: "0.0.0.0", demo: { kind: "off" }, warnings: [] });
-    expect(config.redis).toEqual({ kind: "server", url: "redis://redis:6379" });
+    expect(config.redis).toEqual({ kind: "server", url: "redis://redis:6379", tls: undefined });
     expect(config.tokens.keys).toMatchObject({ kind: "secrets", generated: false });
   });
 
@@ -201,7 +208,7 @@ describe("secrets from files", () => {
       API_KEYS_FILE: file("keys", "one,two"),
       PORT_FILE: file("port", "x"),
     });
-    expect(config.redis).toEqual({ kind: "server", url: "rediss://user:password@redis:6380/1" });
+    expect(config.redis).toEqual({ kind: "server", url: "rediss://user:password@redis:6380/1", tls: undefined });
     expect(config.api).toEqual({ kind: "public-port", keys: ["one", "two"] });
   });
 
@@ -243,9 +250,45 @@ describe("choices", () => {
     expect(parseConfig({ CORS_ORIGINS: "*" }).corsOrigins).toBe("*");
     const origins = parseConfig({ CORS_ORIGINS: "https://a.example, http://localhost:8080" }).corsOrigins;
     expect(origins).toEqual(["https://a.example", "http://localhost:8080"]);
-    expect(parseConfig({ RATE_LIMITS: "off" }).rates).toBe("off");
+    expect(parseConfig({ RATE_LIMITS: "off" })).toMatchObject({ rates: "off", floods: "off" });
     expect(parseConfig({ RATE_SEND_BURST: "7" }).rates).toMatchObject({ send: { perSecond: 20, burst: 7 } });
     expect(parseConfig({ MAX_STATE_BYTES: "77" }).limits.maxStateBytes).toBe(77);
+  });
+});
+
+describe("TLS to Redis", () => {
+  test("needs rediss://, a key for each certificate, and PEM that is some", () => {
+    const text = "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----";
+    const url = "rediss://redis:6380";
+    expect(problems({ REDIS_CA: "x", REDIS_URL: url })).toEqual([expect.stringMatching(/^REDIS_CA must be PEM text/)]);
+    expect(problems({ REDIS_CA: text, REDIS_URL: "redis://redis:6379" })).toEqual([
+      "REDIS_CA and REDIS_CERT need a REDIS_URL that begins with rediss://",
+      "REDIS_CA, REDIS_CERT and REDIS_KEY must be certificates, and the key that fits them",
+    ]);
+    expect(problems({ REDIS_CERT: text, REDIS_URL: url })).toContain("REDIS_CERT and REDIS_KEY must be set together");
+  });
+});
+
+describe("TRUSTED_PROXIES", () => {
+  test("are networks, or none, or not known", () => {
+    expect(parseConfig({}).trustedProxies).toBeUndefined();
+    expect(parseConfig({ TRUSTED_PROXIES: "none" }).trustedProxies).toEqual([]);
+    expect(parseConfig({ TRUSTED_PROXIES: "10.0.0.0/8, loopback,fd00::/8" }).trustedProxies).toEqual([
+      "10.0.0.0/8",
+      "loopback",
+      "fd00::/8",
+    ]);
+    for (const wrong of ["10.0.0.0/33", "all", "10.0.0.0/8,,", "*"]) {
+      expect(problems({ TRUSTED_PROXIES: wrong })).toEqual([
+        expect.stringMatching(/^TRUSTED_PROXIES must be none, or/),
+      ]);
+    }
+  });
+
+  test("are what a limit by address needs", () => {
+    expect(problems({ MAX_CONNECTIONS_PER_ADDRESS: "5" })).toEqual([expect.stringContaining("needs TRUSTED_PROXIES")]);
+    const { limits } = parseConfig({ MAX_CONNECTIONS_PER_ADDRESS: "5", TRUSTED_PROXIES: "none" });
+    expect(limits.maxConnectionsPerAddress).toBe(5);
   });
 });
 

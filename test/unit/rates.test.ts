@@ -9,6 +9,7 @@ const LIMITS: RateLimits = {
   read: { perSecond: 20, burst: 40 },
   state: { perSecond: 5, burst: 10 },
   moderate: { perSecond: 10, burst: 20 },
+  renew: { perSecond: 1, burst: 10 },
 };
 
 function atClock(start = 0) {

@@ -1,6 +1,6 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type CryptoKey, exportJWK, generateKeyPair, type JWTPayload, SignJWT, UnsecuredJWT } from "jose";
+import { type CryptoKey, exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT, UnsecuredJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { issueDevToken, signToken } from "../../src/auth/dev-tokens.ts";
 import { type Identity, type TokenSettings, TokenVerifier } from "../../src/auth/tokens.ts";
@@ -171,6 +171,16 @@ describe("[G7] with a JWKS", () => {
     }
     const { privateKey } = await generateKeyPair("ES256");
     expect(await outcome(tokens, await sign(good(), privateKey, "ES256"))).toMatch(/^unauthorized: .*signature/);
+  });
+
+  test("a public key as a secret signs nothing: what everybody can read would make everybody a signer", async () => {
+    const { publicKey } = await generateKeyPair("RS256", { extractable: true });
+    const jwk = { ...(await exportJWK(publicKey)), kid: "one", alg: "RS256" };
+    answer = { status: 200, body: { keys: [jwk] } };
+    for (const secret of [await exportSPKI(publicKey), JSON.stringify(jwk), jwk.n ?? ""]) {
+      const token = await sign(good(), Buffer.from(secret), "HS256", "one");
+      expect(await outcome(withJwks(), token)).toBe("unauthorized: the token must be signed with RS256, ES256, EdDSA");
+    }
   });
 
   test("a secret among its keys verifies nothing, and neither does its text as a secret", async () => {

@@ -1,0 +1,131 @@
+import { RoomcastError } from "../errors.ts";
+import type { PermissionBits } from "./permissions.ts";
+import type { Answer, Question } from "./signed-question.ts";
+
+/** What the application's server allowed somebody in a room, and until when that holds. */
+export interface Decision {
+  readonly bits: PermissionBits;
+  /** By the monotonic clock, in milliseconds. */
+  readonly until: number;
+}
+
+/** Most decisions that are remembered; the oldest goes first. */
+const MOST_REMEMBERED = 10_000;
+/** Most questions that wait for others to be answered. */
+const MOST_WAITING = 1_000;
+/** A question that failed is not asked again for so long, in milliseconds. */
+const FAILED_HOLDS_MS = 1_000;
+
+export interface ApplicationOptions {
+  /** Asks the server. Rejects where it does not decide. */
+  readonly put: (question: Question, signal: AbortSignal) => Promise<Answer>;
+  /** For a whole question, with its waiting, in milliseconds. */
+  readonly timeoutMs: number;
+  /** Most questions under way. */
+  readonly maxParallel: number;
+  /** The server does not decide, for the first time since it did. */
+  readonly lost: (error: unknown) => void;
+  /** It decides again. */
+  readonly back: () => void;
+  /** Milliseconds that never run backwards. */
+  readonly now?: () => number;
+}
+
+/**
+ * The application's server, asked about rooms that tokens do not cover. There is one question at a time about one user in
+ * one room, and its answer is remembered for as long as it says; a no shortly, and a failure more shortly still. A server
+ * that cannot be reached, or is slow, lets nobody in.
+ */
+export class Application {
+  readonly #options: ApplicationOptions;
+  readonly #now: () => number;
+  readonly #remembered = new Map<string, Decision | { readonly failedUntil: number }>();
+  readonly #underWay = new Map<string, Promise<Decision>>();
+  readonly #waiting: (() => void)[] = [];
+  #asking = 0;
+  #isLost = false;
+
+  constructor(options: ApplicationOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /**
+   * What the user may do in the room: by memory where that holds beyond `after`, else by asking. Rejects with
+   * `unavailable`.
+   */
+  async decide(question: Question, after = this.#now()): Promise<Decision> {
+    const key = `${question.user.length}:${question.user}:${question.room}`;
+    const known = this.#remembered.get(key);
+    if (known !== undefined && "failedUntil" in known) {
+      if (known.failedUntil > this.#now()) throw undecided();
+    } else if (known !== undefined && known.until > after) return known;
+    const underWay = this.#underWay.get(key);
+    if (underWay !== undefined) return underWay;
+    const asked = this.#ask(key, question).finally(() => this.#underWay.delete(key));
+    this.#underWay.set(key, asked);
+    return asked;
+  }
+
+  async #ask(key: string, question: Question): Promise<Decision> {
+    const signal = AbortSignal.timeout(this.#options.timeoutMs);
+    try {
+      await this.#turn(signal);
+    } catch (error) {
+      throw undecided(error);
+    }
+    try {
+      const { bits, holdsMs } = await this.#options.put(question, signal);
+      const decision: Decision = { bits, until: this.#now() + holdsMs };
+      this.#remember(key, decision);
+      if (this.#isLost) this.#options.back();
+      this.#isLost = false;
+      return decision;
+    } catch (error) {
+      this.#remember(key, { failedUntil: this.#now() + FAILED_HOLDS_MS });
+      if (!this.#isLost) this.#options.lost(error);
+      this.#isLost = true;
+      throw undecided(error);
+    } finally {
+      this.#asking -= 1;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  /** Resolves once this question may be put; the place is its own from then on. */
+  async #turn(signal: AbortSignal): Promise<void> {
+    if (this.#asking < this.#options.maxParallel) {
+      this.#asking += 1;
+      return;
+    }
+    if (this.#waiting.length >= MOST_WAITING) throw new Error("too many questions wait already");
+    await new Promise<void>((resolve, reject) => {
+      const go = () => {
+        signal.removeEventListener("abort", giveUp);
+        this.#asking += 1;
+        resolve();
+      };
+      const giveUp = () => {
+        this.#waiting.splice(this.#waiting.indexOf(go), 1);
+        reject(new Error("no question could be put in time"));
+      };
+      signal.addEventListener("abort", giveUp, { once: true });
+      this.#waiting.push(go);
+    });
+  }
+
+  #remember(key: string, what: Decision | { readonly failedUntil: number }): void {
+    this.#remembered.delete(key);
+    this.#remembered.set(key, what);
+    if (this.#remembered.size <= MOST_REMEMBERED) return;
+    for (const oldest of this.#remembered.keys()) {
+      this.#remembered.delete(oldest);
+      break;
+    }
+  }
+}
+
+function undecided(cause?: unknown): RoomcastError {
+  const message = "the application's server does not say at present whether you may: try again";
+  return new RoomcastError("unavailable", message, { cause });
+}
