@@ -1,9 +1,14 @@
-import { debianRedis } from "./redis-debian.ts";
+import { type DebianProgram, debianProgram } from "./debian-packages.ts";
 import { ask, onPath } from "./run-command.ts";
 
 /** The oldest major version of Redis that has what Roomcast needs (sharded pub/sub). */
 export const OLDEST_REDIS = 7;
 const VERSION_TIMEOUT_MS = 5_000;
+const DEBIANS: DebianProgram = {
+  name: "redis",
+  packages: ["redis-server", "redis-tools"],
+  path: "usr/bin/redis-server",
+};
 
 /** A server program that runs on this machine. */
 export interface RedisBinary {
@@ -50,6 +55,6 @@ export async function installedRedis(say: Say): Promise<RedisBinary | undefined>
 
 /** Debian's or Ubuntu's own packages, unpacked in the project's cache folder: nothing is installed. */
 export async function unpackedRedis(say: Say): Promise<RedisBinary | undefined> {
-  const unpacked = await debianRedis(say);
+  const unpacked = await debianProgram(DEBIANS, say);
   return unpacked && (await usable(unpacked.command, unpacked.libraryPath, "from Debian's packages, in .cache", say));
 }

@@ -3,28 +3,36 @@ import { join } from "node:path";
 import type { Say } from "./redis-binary.ts";
 import { ask, onPath } from "./run-command.ts";
 
-const CACHE = join(import.meta.dirname, "../../.cache/redis");
+const CACHE = join(import.meta.dirname, "../../.cache");
 const QUERY_TIMEOUT_MS = 20_000;
 const NETWORK_TIMEOUT_MS = 60_000;
-const PACKAGES = ["redis-server", "redis-tools"];
 /** As root, apt would change to a user who cannot write here. */
 const AS_WE_ARE = ["-o", "APT::Sandbox::User=root"];
 const TOOLS = ["apt-get", "apt-cache", "dpkg", "dpkg-query", "ldd"];
 
-/** A server program unpacked from packages, with the folders of the libraries that came with it. */
-interface Unpacked {
+/** A program of Debian's packages. */
+export interface DebianProgram {
+  /** For people, and the folder under `.cache` that it is unpacked in. */
+  readonly name: string;
+  readonly packages: readonly string[];
+  /** Its path in them, without the leading slash. */
+  readonly path: string;
+}
+
+/** A program unpacked from packages, with the folders of the libraries that came with it. */
+export interface Unpacked {
   readonly command: string;
   readonly libraryPath: string;
 }
 
 async function libraryFolders(root: string): Promise<string> {
-  const triplets = await readdir(join(root, "usr/lib"));
+  const triplets = await readdir(join(root, "usr/lib")).catch(() => []);
   return ["usr/lib", "lib"].flatMap((lib) => triplets.map((triplet) => join(root, lib, triplet))).join(":");
 }
 
-async function unpackedIn(root: string): Promise<Unpacked | undefined> {
+async function unpackedIn(root: string, path: string): Promise<Unpacked | undefined> {
   // In redis-tools /usr/bin/redis-server is a link to redis-check-rdb, or the other way round, by release: stat follows.
-  const command = join(root, "usr/bin/redis-server");
+  const command = join(root, path);
   const there = await stat(command).catch(() => undefined);
   return there === undefined ? undefined : { command, libraryPath: await libraryFolders(root) };
 }
@@ -43,9 +51,9 @@ async function freshLists(folder: string): Promise<string[]> {
 }
 
 /** What these packages depend on (`deep`: all the way down), as far as it is a library that is not installed. */
-async function missingLibraries(apt: readonly string[], deep: boolean): Promise<string[]> {
+async function missingLibraries(apt: readonly string[], packages: readonly string[], deep: boolean): Promise<string[]> {
   const kinds = ["recommends", "suggests", "conflicts", "breaks", "replaces", "enhances"].map((kind) => `--no-${kind}`);
-  const depends = await ask("apt-cache", [...apt, "depends", ...(deep ? ["--recurse"] : []), ...kinds, ...PACKAGES], {
+  const depends = await ask("apt-cache", [...apt, "depends", ...(deep ? ["--recurse"] : []), ...kinds, ...packages], {
     timeoutMs: QUERY_TIMEOUT_MS,
   });
   const installed = await ask("dpkg-query", ["-W"], { timeoutMs: QUERY_TIMEOUT_MS });
@@ -70,10 +78,15 @@ async function download(apt: readonly string[], names: readonly string[], folder
 }
 
 /** Downloads and unpacks into the folder: what is named first, and if a library is still missing, all the way down. */
-async function fetchInto(folder: string, apt: readonly string[]): Promise<Unpacked | undefined> {
+async function fetchInto(
+  folder: string,
+  { packages, path }: DebianProgram,
+  apt: readonly string[],
+): Promise<Unpacked | undefined> {
   for (const deep of [false, true]) {
-    if (!(await download(apt, [...PACKAGES, ...(await missingLibraries(apt, deep))], folder))) return undefined;
-    const unpacked = await unpackedIn(join(folder, "root"));
+    if (!(await download(apt, [...packages, ...(await missingLibraries(apt, packages, deep))], folder)))
+      return undefined;
+    const unpacked = await unpackedIn(join(folder, "root"), path);
     if (unpacked === undefined) return undefined;
     const env = { ...process.env, LD_LIBRARY_PATH: unpacked.libraryPath };
     const libraries = await ask("ldd", [unpacked.command], { timeoutMs: QUERY_TIMEOUT_MS, env });
@@ -83,26 +96,31 @@ async function fetchInto(folder: string, apt: readonly string[]): Promise<Unpack
 }
 
 /**
- * The distribution's redis-server, downloaded once (a few seconds, about 1.5 MB) and unpacked under `.cache/redis`. Needs
- * no root and touches nothing of the system. Nothing where there is no apt, no network, or no such package.
+ * A program of the distribution's packages, downloaded once (a few seconds) and unpacked under `.cache/<name>`. Needs no root
+ * and touches nothing of the system. Nothing where there is no apt, no network, or no such package.
  */
-export async function debianRedis(say: Say): Promise<Unpacked | undefined> {
-  const final = join(CACHE, "root");
-  const cached = await unpackedIn(final);
+export async function debianProgram(program: DebianProgram, say: Say): Promise<Unpacked | undefined> {
+  const cache = join(CACHE, program.name);
+  const final = join(cache, "root");
+  const cached = await unpackedIn(final, program.path);
   if (cached !== undefined) return cached;
   for (const tool of TOOLS) if ((await onPath(tool)) === undefined) return undefined;
 
-  say("no Redis here: unpacking Debian's redis-server into .cache/redis (once, nothing is installed)");
-  await mkdir(CACHE, { recursive: true });
-  const work = await mkdtemp(join(CACHE, "work-"));
+  const packages = program.packages.join(", ");
+  say(
+    `no ${program.name} here: unpacking Debian's ${packages} into .cache/${program.name} (once, nothing is installed)`,
+  );
+  await mkdir(cache, { recursive: true });
+  const work = await mkdtemp(join(cache, "work-"));
   try {
-    if (((await fetchInto(work, [])) ?? (await fetchInto(work, await freshLists(work)))) === undefined) {
-      say("Debian's redis-server could not be had by apt-get download");
+    const fetched = (await fetchInto(work, program, [])) ?? (await fetchInto(work, program, await freshLists(work)));
+    if (fetched === undefined) {
+      say(`Debian's ${packages} could not be had by apt-get download`);
       return undefined;
     }
     // Somebody else may have been faster: theirs is as good.
     await rename(join(work, "root"), final).catch(() => undefined);
-    return await unpackedIn(final);
+    return await unpackedIn(final, program.path);
   } finally {
     await rm(work, { recursive: true, force: true });
   }
