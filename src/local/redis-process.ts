@@ -91,8 +91,14 @@ export interface PrivateServer {
 /** A private Redis of this process: on a free port, without persistence; its folder goes when this process exits. */
 export async function startRedisProcess(binary: RedisBinary): Promise<PrivateServer> {
   const folder = await mkdtemp(join(tmpdir(), "roomcast-redis-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const clean = () => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", clean);
   const port = await freePort();
   const child = await spawnRedis(binary, port, folder, ["--save", "", "--appendonly", "no", ...REDIS_SETTINGS]);
-  return { url: `redis://127.0.0.1:${port}`, pid: child.pid ?? 0, stop: () => endProcess(child, STOP_GRACE_MS) };
+  const stop = async () => {
+    await endProcess(child, STOP_GRACE_MS);
+    process.off("exit", clean);
+    clean();
+  };
+  return { url: `redis://127.0.0.1:${port}`, pid: child.pid ?? 0, stop };
 }
