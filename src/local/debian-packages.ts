@@ -27,7 +27,7 @@ export interface Unpacked {
 }
 
 async function libraryFolders(root: string): Promise<string> {
-  const triplets = await readdir(join(root, "usr/lib"));
+  const triplets = await readdir(join(root, "usr/lib")).catch(() => []);
   return ["usr/lib", "lib"].flatMap((lib) => triplets.map((triplet) => join(root, lib, triplet))).join(":");
 }
 

@@ -82,11 +82,23 @@ export async function spawnRedis(
   throw new Error(`${binary.label} did not start: ${words.trim()}`);
 }
 
+export interface PrivateServer {
+  readonly url: string;
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
 /** A private Redis of this process: on a free port, without persistence; its folder goes when this process exits. */
-export async function startRedisProcess(binary: RedisBinary): Promise<{ url: string; stop(): Promise<void> }> {
+export async function startRedisProcess(binary: RedisBinary): Promise<PrivateServer> {
   const folder = await mkdtemp(join(tmpdir(), "roomcast-redis-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const clean = () => rmSync(folder, { recursive: true, force: true });
+  process.once("exit", clean);
   const port = await freePort();
   const child = await spawnRedis(binary, port, folder, ["--save", "", "--appendonly", "no", ...REDIS_SETTINGS]);
-  return { url: `redis://127.0.0.1:${port}`, stop: () => endProcess(child, STOP_GRACE_MS) };
+  const stop = async () => {
+    await endProcess(child, STOP_GRACE_MS);
+    process.off("exit", clean);
+    clean();
+  };
+  return { url: `redis://127.0.0.1:${port}`, pid: child.pid ?? 0, stop };
 }

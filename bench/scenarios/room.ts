@@ -1,0 +1,67 @@
+import { CONTENDERS } from "../contenders/contender.ts";
+import { cpuDuring } from "../cpu.ts";
+import { type Measurement, Rounds } from "../measurement.ts";
+import { inTurns, type Party, type Scenario, type Size, withParties } from "./scenario.ts";
+
+const MICROSECONDS = 1e6;
+const ROOM = "chat:big";
+const GROUP = "members";
+const BYTES = 120;
+const AT_ONCE = 20;
+/** Messages that arrive in one turn of the loop, and turns a second: about the same deliveries a second. */
+const LOADS = [
+  { perTurn: 1, turnsPerSecond: 60 },
+  { perTurn: 4, turnsPerSecond: 20 },
+  { perTurn: 10, turnsPerSecond: 8 },
+] as const;
+
+const SIZES = {
+  full: { members: 300, seconds: 2, warmUpSeconds: 2 },
+  quick: { members: 300, seconds: 1, warmUpSeconds: 1 },
+  tiny: { members: 5, seconds: 0.3, warmUpSeconds: 0.1 },
+} as const;
+
+async function enter({ contender, running, load }: Party, members: number): Promise<void> {
+  const port = running.ports[0] ?? 0;
+  const clients = Array.from({ length: members }, () => ({ port, rooms: [ROOM] }));
+  await load.open({ group: GROUP, dialect: contender.dialect, clients, atOnce: AT_ONCE });
+}
+
+type Turns = (typeof LOADS)[number];
+
+async function send({ load }: Party, { perTurn, turnsPerSecond }: Turns, members: number, seconds: number) {
+  const turns = Math.max(1, Math.round(turnsPerSecond * seconds));
+  const how = { arrivals: "even", bytes: BYTES, receivers: members, senders: "first" } as const;
+  return await load.publish({ group: GROUP, perTurn, turnsPerSecond, turns, ...how });
+}
+
+/** One big room on one node: what a delivery costs. */
+export const room: Scenario = {
+  name: "room",
+  describe(size: Size) {
+    const { members, seconds } = SIZES[size];
+    const loads = LOADS.map(({ perTurn, turnsPerSecond }) => `${turnsPerSecond} turns/s of ${perTurn}`).join(", ");
+    return `One room of ${members} on one node; a client sends K messages at once (${loads}; ${seconds} s each). CPU of node and Redis for each message that a member received.`;
+  },
+  async run(bench): Promise<readonly Measurement[]> {
+    const { members, seconds, warmUpSeconds } = SIZES[bench.size];
+    return await withParties(bench.contenders(CONTENDERS), { nodes: 1 }, async (parties) => {
+      for (const party of parties) {
+        await enter(party, members);
+        for (const turns of LOADS) await send(party, turns, members, warmUpSeconds);
+      }
+      const measurements: Measurement[] = [];
+      for (const turns of LOADS) {
+        const rounds = new Rounds();
+        await inTurns(bench.rounds, parties, async (party) => {
+          const used = await cpuDuring(party.running.pids, () => send(party, turns, members, seconds));
+          const cost = (used.seconds * MICROSECONDS) / used.result.received;
+          rounds.add(party.contender.name, cost);
+          bench.say(`room K=${turns.perTurn}: ${party.contender.name} ${cost.toFixed(1)} µs`);
+        });
+        measurements.push(rounds.measurement(`room K=${turns.perTurn}`, `CPU per delivery, K=${turns.perTurn}`, "µs"));
+      }
+      return measurements;
+    });
+  },
+};

@@ -1,0 +1,53 @@
+import { cpuDuring } from "../cpu.ts";
+import { type Measurement, Rounds } from "../measurement.ts";
+import { inTurns, type Party, type Scenario, withParties } from "./scenario.ts";
+
+const MICROSECONDS = 1e6;
+const NODES = 3;
+const GROUP = "members";
+const BYTES = 120;
+const AT_ONCE = 20;
+
+const SIZES = {
+  full: { clients: 300, seconds: 3, warmUpSeconds: 3, perSecond: 200 },
+  quick: { clients: 300, seconds: 1.5, warmUpSeconds: 1, perSecond: 200 },
+  tiny: { clients: 6, seconds: 0.3, warmUpSeconds: 0.1, perSecond: 50 },
+} as const;
+
+async function send({ load }: Party, perSecond: number, seconds: number) {
+  const how = { arrivals: "even", bytes: BYTES, receivers: NODES, senders: "all" } as const;
+  const turns = Math.round(perSecond * seconds);
+  return await load.publish({ group: GROUP, perTurn: 1, turnsPerSecond: perSecond, turns, ...how });
+}
+
+/** Many small rooms, each spread over all nodes: what a message costs. */
+export const small: Scenario = {
+  name: "small",
+  describe(size) {
+    const { clients, seconds, perSecond } = SIZES[size];
+    return `${clients} clients over ${NODES} nodes in rooms of ${NODES}, one member on each node; ${perSecond} messages/s from all of them in turn, ${seconds} s a round. CPU of all nodes and Redis for each message.`;
+  },
+  async run(bench): Promise<readonly Measurement[]> {
+    const { clients, seconds, warmUpSeconds, perSecond } = SIZES[bench.size];
+    const names = ["roomcast", "sharded", "classic", "streams"] as const;
+    return await withParties(bench.contenders(names), { nodes: NODES }, async (parties) => {
+      for (const party of parties) {
+        const { ports } = party.running;
+        const plans = Array.from({ length: clients }, (_, i) => ({
+          port: ports[i % NODES] ?? 0,
+          rooms: [`chat:small-${Math.floor(i / NODES)}`],
+        }));
+        await party.load.open({ group: GROUP, dialect: party.contender.dialect, clients: plans, atOnce: AT_ONCE });
+        await send(party, perSecond, warmUpSeconds);
+      }
+      const rounds = new Rounds();
+      await inTurns(bench.rounds, parties, async (party) => {
+        const used = await cpuDuring(party.running.pids, () => send(party, perSecond, seconds));
+        const cost = (used.seconds * MICROSECONDS) / used.result.sent;
+        rounds.add(party.contender.name, cost);
+        bench.say(`small: ${party.contender.name} ${cost.toFixed(0)} µs`);
+      });
+      return [rounds.measurement("small", "CPU per message, nodes and Redis", "µs")];
+    });
+  },
+};
