@@ -6,7 +6,7 @@ import { TokenVerifier } from "./auth/tokens.ts";
 import type { Config } from "./config.ts";
 import { Feeds } from "./feed/feeds.ts";
 import { adminApp, type Readiness } from "./http/admin-app.ts";
-import { apiApp } from "./http/api.ts";
+import { type ApiOptions, apiApp } from "./http/api.ts";
 import { DEMO_FILES } from "./http/demo.ts";
 import { publicApp } from "./http/public-app.ts";
 import { Blocks } from "./moderation/blocks.ts";
@@ -15,6 +15,7 @@ import { Moderation } from "./moderation/moderation.ts";
 import { Seats } from "./presence/seats.ts";
 import type { WelcomeLimits } from "./protocol.ts";
 import type { RoomContext } from "./room/context.ts";
+import { Rooms } from "./room/rooms.ts";
 import { SocketServer } from "./socket/server.ts";
 import { memoryStore, redisStore, type Store } from "./store.ts";
 import type { Logger } from "./telemetry/log.ts";
@@ -116,7 +117,19 @@ class Node implements RoomcastNode {
     };
     const { demo, tokens } = config;
     const apiKeys = new ApiKeys(config.api.kind === "off" ? [] : config.api.keys);
-    const api = { apiKeys, moderation, timeoutMs: config.limits.requestTimeoutMs };
+    const rooms = new Rooms({
+      ...context,
+      payloadBytes: config.limits.maxPayloadBytes,
+      signal: (event) => this.io.to(event.room).emit("signal", event),
+    });
+    const api: ApiOptions = {
+      apiKeys,
+      moderation,
+      rooms,
+      timeoutMs: config.limits.requestTimeoutMs,
+      batchBytes: config.limits.maxBatchBytes,
+      failed: (call, error) => log.error({ request: call, err: error }, "a request failed"),
+    };
     const onPublicPort = config.api.kind === "public-port" ? api : undefined;
     this.#public = createServer(publicApp({ demo, tokens, files: DEMO_FILES, api: onPublicPort, log }));
     this.#public.on("connection", (tcp) => {

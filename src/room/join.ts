@@ -8,7 +8,8 @@ import type { Joined as PresenceJoined } from "../presence/presence.ts";
 import { BOUNDS, type Replies, type Request } from "../protocol.ts";
 import type { Call } from "./call.ts";
 import type { Connection, Membership } from "./connection.ts";
-import { authorize, encodeJson, messagesOf, type RoomContext, takeRate } from "./context.ts";
+import { authorize, messagesOf, type RoomContext, takeRate } from "./context.ts";
+import { encodeJson } from "./json.ts";
 import { beginLeaving } from "./leave.ts";
 
 const PAGE: PageSize = { maxMessages: BOUNDS.pageMessages, maxBytes: BOUNDS.pageBytes };
