@@ -79,6 +79,8 @@ export interface FloodLimits {
 /** Bounds and times that are not part of another setting; the units are in the names. */
 export interface Limits {
   readonly maxPayloadBytes: number;
+  /** The body of one call with many messages. */
+  readonly maxBatchBytes: number;
   readonly maxStateBytes: number;
   readonly maxRoomsPerConnection: number;
   readonly maxPendingRequests: number;
@@ -293,6 +295,7 @@ function floodSettings(values: Values): Config["floods"] {
 function limitSettings(values: Values): Limits {
   return {
     maxPayloadBytes: values.MAX_PAYLOAD_BYTES,
+    maxBatchBytes: values.MAX_BATCH_BYTES,
     maxStateBytes: values.MAX_STATE_BYTES,
     maxRoomsPerConnection: values.MAX_ROOMS_PER_CONNECTION,
     maxPendingRequests: values.MAX_PENDING_REQUESTS,

@@ -10,7 +10,7 @@ import { clientAddress } from "./client-address.ts";
 import type { Config } from "./config.ts";
 import { Feeds } from "./feed/feeds.ts";
 import { adminApp, type Readiness } from "./http/admin-app.ts";
-import { apiApp } from "./http/api.ts";
+import { type ApiOptions, apiApp } from "./http/api.ts";
 import { DEMO_FILES } from "./http/demo.ts";
 import { publicApp } from "./http/public-app.ts";
 import { Blocks } from "./moderation/blocks.ts";
@@ -20,6 +20,7 @@ import { Seats } from "./presence/seats.ts";
 import type { WelcomeLimits } from "./protocol.ts";
 import type { RoomContext } from "./room/context.ts";
 import { RoomRates } from "./room/rates.ts";
+import { Rooms } from "./room/rooms.ts";
 import { Turns } from "./room/turns.ts";
 import { SocketServer } from "./socket/server.ts";
 import { memoryStore, redisStore, type Store } from "./store.ts";
@@ -136,7 +137,19 @@ class Node implements RoomcastNode {
     };
     const { demo, tokens } = config;
     const apiKeys = new ApiKeys(config.api.kind === "off" ? [] : config.api.keys);
-    const api = { apiKeys, moderation, timeoutMs: config.limits.requestTimeoutMs };
+    const rooms = new Rooms({
+      ...context,
+      payloadBytes: config.limits.maxPayloadBytes,
+      signal: (event) => this.io.to(event.room).emit("signal", event),
+    });
+    const api: ApiOptions = {
+      apiKeys,
+      moderation,
+      rooms,
+      timeoutMs: config.limits.requestTimeoutMs,
+      batchBytes: config.limits.maxBatchBytes,
+      failed: (call, error) => log.error({ request: call, err: error }, "a request failed"),
+    };
     const slow = slowClientLimits(config.limits.handshakeTimeoutMs);
     this.#public = createServer(
       slow,

@@ -13,6 +13,8 @@ export const BOUNDS = {
   pageMessages: 500,
   /** Most bytes of messages in one ack. */
   pageBytes: 256 * 1024,
+  /** Most messages in one call of the application's servers. */
+  batchMessages: 1_000,
   /** Most members in one ack. */
   pageMembers: 100,
   /** The user id that the application's own servers speak under. */
@@ -44,6 +46,11 @@ export function roomType(room: string): string {
   return colon === -1 ? room : room.slice(0, colon);
 }
 
+/** The room of a user's own: it needs no claim of its user, and is open to nobody else without one. */
+export function roomOfUser(user: string): string {
+  return `user:${user}`;
+}
+
 function text(maxBytes: number) {
   return z.string().superRefine((value, context) => {
     const bytes = Buffer.byteLength(value);
@@ -59,10 +66,15 @@ export const roomSchema = z.string().superRefine((room, context) => {
 export const userSchema = text(BOUNDS.idBytes);
 export const idSchema = text(BOUNDS.idBytes);
 export const eventSchema = text(BOUNDS.eventBytes);
-const seqSchema = z.int().min(1);
+export const seqSchema = z.int().min(1);
+/** Whom a message of the application's own servers comes from. */
+export const fromSchema = z.object({ id: userSchema, name: text(BOUNDS.nameBytes).optional() });
 /** How long somebody is kept out, in seconds. */
 export const banSecondsSchema = z.int().min(1).max(BOUNDS.banSeconds);
-const limitSchema = z.int().min(1).max(BOUNDS.pageMessages);
+/** How many messages one page holds at most. */
+export const limitSchema = z.int().min(1).max(BOUNDS.pageMessages);
+/** Where a page of members goes on. */
+export const cursorSchema = z.string().max(64);
 
 /** Where a client says that it stopped. Without `ts` a fork before `seq` cannot be told. */
 const sinceSchema = z.object({
@@ -77,7 +89,7 @@ const objectSchema = z.custom<Record<string, unknown>>(
 );
 
 /** `data` is required and may be `null`; what JSON cannot carry is found when it is encoded. */
-const required = z.custom<unknown>((value) => value !== undefined, "is required");
+export const required = z.custom<unknown>((value) => value !== undefined, "is required");
 
 /** The requests of clients: names, fields and bounds. Unknown fields are dropped, so that clients may be newer. */
 export const REQUESTS = {
@@ -108,7 +120,7 @@ export const REQUESTS = {
     }),
   getMembers: z.object({
     room: roomSchema,
-    cursor: z.string().max(64).optional(),
+    cursor: cursorSchema.optional(),
     limit: z.int().min(1).max(BOUNDS.pageMembers).default(BOUNDS.pageMembers),
   }),
   setState: z.object({ room: roomSchema, state: objectSchema }),

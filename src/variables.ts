@@ -229,6 +229,7 @@ export const VARIABLES = {
     "the demo at `/` and `POST /dev/token`, which answers loopback callers only; `on` in production answers everybody: for trying things only",
   ),
   MAX_PAYLOAD_BYTES: limit(64 * KIB, 1, 512 * KIB, "bytes of a message's or signal's encoded `data`"),
+  MAX_BATCH_BYTES: limit(2 * MIB, KIB, 64 * MIB, "bytes of the body of `POST /v1/messages`"),
   MAX_STATE_BYTES: limit(4 * KIB, 2, 64 * KIB, "bytes of a member's encoded `state`"),
   MAX_ROOMS_PER_CONNECTION: limit(100, 1, 10_000, "rooms of one connection"),
   MAX_PENDING_REQUESTS: limit(64, 1, 10_000, "unanswered requests of one connection"),

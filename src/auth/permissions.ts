@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { BOUNDS, roomType } from "../protocol.ts";
+import { BOUNDS, roomOfUser, roomType } from "../protocol.ts";
 import type { RoomPolicy } from "./room-types.ts";
 
 /** What may be allowed in a room; `*` in a token stands for all of them. */
@@ -7,6 +7,8 @@ export const PERMISSIONS = ["join", "send", "signal", "history", "moderate"] as 
 export type Permission = (typeof PERMISSIONS)[number];
 export type Grant = Permission | "*";
 
+/** What users may do in the room of their own, whatever the token says: only the application's servers speak there. */
+const OWN_ROOM: readonly Grant[] = ["join", "history"];
 /** Most room patterns in one token. */
 const MAX_PATTERNS = 100;
 /** Most bytes of one pattern: as many as a room's name. */
@@ -81,12 +83,14 @@ export class Permissions {
   readonly #names = new Map<string, PermissionBits>();
   readonly #wildcards: { readonly wildcard: Wildcard; readonly bits: PermissionBits }[] = [];
 
-  constructor(rooms: RoomGrants) {
+  /** `own`: the room of the user's own, which is a name and no pattern, whatever is in it. */
+  constructor(rooms: RoomGrants, own?: string) {
     for (const [pattern, grants] of Object.entries(rooms)) {
       const bits = permissionBits(grants);
       if (pattern.includes("*")) this.#wildcards.push({ wildcard: new Wildcard(pattern), bits });
       else this.#names.set(pattern, bits);
     }
+    if (own !== undefined) this.#names.set(own, (this.#names.get(own) ?? 0) | permissionBits(OWN_ROOM));
   }
 
   /** Everything that the matching patterns give together; `undefined` where none matches. */
@@ -104,9 +108,9 @@ export class Permissions {
   }
 }
 
-/** The permissions of a claim `rooms` that `roomsSchema` has checked. */
-export function compilePermissions(rooms: RoomGrants): Permissions {
-  return new Permissions(rooms);
+/** The permissions of a claim `rooms` that `roomsSchema` has checked, and of that user in the room of their own. */
+export function compilePermissions(rooms: RoomGrants, user?: string): Permissions {
+  return new Permissions(rooms, user === undefined ? undefined : roomOfUser(user));
 }
 
 /** Whether somebody may do something in a room: by the token, or because the room's type allows it to everybody. */

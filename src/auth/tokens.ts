@@ -197,6 +197,6 @@ export class TokenVerifier {
     const { sub, name, exp, rooms } = claims.value;
     const expiresAt = exp * 1000;
     if (expiresAt <= Date.now()) throw expired();
-    return { user: sub, name, expiresAt, permissions: compilePermissions(rooms ?? {}) };
+    return { user: sub, name, expiresAt, permissions: compilePermissions(rooms ?? {}, sub) };
   }
 }

@@ -1,35 +1,58 @@
-import express, { type Express, type RequestHandler, Router } from "express";
+import express, { type Express, type RequestHandler, type Response, Router } from "express";
 import helmet from "helmet";
 import type { ApiKeys } from "../auth/api-keys.ts";
+import type { CallName } from "../calls.ts";
 import { RoomcastError } from "../errors.ts";
 import type { Logger } from "../telemetry/log.ts";
-import { type ModerationOfRooms, moderationRoutes } from "./moderation.ts";
+import { callRoutes } from "./call.ts";
+import { type ModerationOfRooms, moderatingCalls } from "./moderation.ts";
 import { notFound, problemHandler } from "./problem.ts";
+import { type RoomsOfApplication, roomCalls } from "./rooms.ts";
+
+/** Most bytes of a call's body: as much as a frame of a client. */
+const MAX_BODY_BYTES = 1_000_000;
 
 export interface ApiOptions {
   readonly apiKeys: ApiKeys;
   readonly moderation: ModerationOfRooms;
+  readonly rooms: RoomsOfApplication;
   /** The one deadline of a whole call, in milliseconds; past it the answer is `unavailable`. */
   readonly timeoutMs: number;
+  /** Most bytes of a batch of messages. */
+  readonly batchBytes: number;
+  /** A part of a call broke. */
+  failed(call: CallName, error: unknown): void;
 }
 
+/** Lets in whoever has one of the keys, and remembers which. */
 function authenticated(apiKeys: ApiKeys): RequestHandler {
   return (request, response, next) => {
-    if (apiKeys.accepts(request.headers.authorization)) return next();
+    const key = apiKeys.nameOf(request.headers.authorization);
+    if (key !== undefined) {
+      response.locals.key = key;
+      return next();
+    }
     response.set("WWW-Authenticate", 'Bearer realm="roomcast"');
     throw new RoomcastError("unauthorized", "/v1 needs Authorization: Bearer and an API key");
   };
 }
 
+function keyOf(response: Response): string {
+  return String(response.locals.key);
+}
+
 /** Everything under `/v1`, for the application's own servers: nothing without one of the API keys. */
-export function apiRoutes({ apiKeys, moderation, timeoutMs }: ApiOptions): Router {
+export function apiRoutes(options: ApiOptions): Router {
+  const { apiKeys, moderation, rooms, timeoutMs, failed } = options;
   const router = Router();
   router.use((_request, response, next) => {
     response.set("Cache-Control", "no-store");
     next();
   });
   router.use(authenticated(apiKeys));
-  router.use(moderationRoutes(moderation, timeoutMs));
+  const handlers = { ...moderatingCalls(moderation), ...roomCalls(rooms) };
+  const bodyBytes = (name: CallName) => (name === "sendMessages" ? options.batchBytes : MAX_BODY_BYTES);
+  router.use(callRoutes(handlers, { timeoutMs, bodyBytes, keyOf, failed }));
   router.use(notFound);
   return router;
 }

@@ -1,8 +1,4 @@
-import { type Request, type RequestHandler, Router } from "express";
-import * as z from "zod";
-import { RoomcastError } from "../errors.ts";
-import { checkFields } from "../fields.ts";
-import { banSecondsSchema, roomSchema, userSchema } from "../protocol.ts";
+import type { Handlers } from "./call.ts";
 
 /** What `/v1` needs of `Moderation`. */
 export interface ModerationOfRooms {
@@ -13,82 +9,28 @@ export interface ModerationOfRooms {
   unblock(user: string): Promise<void>;
 }
 
-/** In a query numbers are text. */
-const secondsSchema = z
-  .string()
-  .regex(/^\d{1,9}$/, "must be a whole number")
-  .transform(Number)
-  .pipe(banSecondsSchema)
-  .optional();
-const roomPath = z.object({ room: roomSchema });
-const memberPath = z.object({ room: roomSchema, user: userSchema });
-const userPath = z.object({ user: userSchema });
+type Moderating = "kickMember" | "unbanMember" | "closeRoom" | "disconnectUser" | "unblockUser";
 
-/** Paths and queries of one call, checked: path fields first. Throws `bad_request` naming the field. */
-function checked<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
-  const result = checkFields(schema, input, "the request");
-  if (!result.ok) throw new RoomcastError("bad_request", result.problems.join("; "));
-  return result.value;
-}
-
-/** Answers what the work resolves with, or `unavailable` at the deadline; the work itself goes on. */
-function within(timeoutMs: number, work: (request: Request) => Promise<object>): RequestHandler {
-  return async (request, response) => {
-    const { promise, reject } = Promise.withResolvers<never>();
-    const deadline = setTimeout(() => reject(new RoomcastError("unavailable")), timeoutMs);
-    try {
-      response.json(await Promise.race([work(request), promise]));
-    } finally {
-      clearTimeout(deadline);
-    }
+/** The moderating calls: each answers 200 once it is stored, and every node carries it out within a second. */
+export function moderatingCalls(moderation: ModerationOfRooms): Pick<Handlers, Moderating> {
+  return {
+    kickMember: async ({ params: { room, user }, query }) => ended(await moderation.kick(room, user, query.banSeconds)),
+    unbanMember: async ({ params: { room, user } }) => {
+      await moderation.unban(room, user);
+      return {};
+    },
+    closeRoom: async ({ params: { room } }) => {
+      await moderation.close(room);
+      return {};
+    },
+    disconnectUser: async ({ params: { user }, query }) => ended(await moderation.disconnect(user, query.blockSeconds)),
+    unblockUser: async ({ params: { user } }) => {
+      await moderation.unblock(user);
+      return {};
+    },
   };
 }
 
-/** The moderating calls: each answers 200 once it is stored, and every node carries it out within a second. */
-export function moderationRoutes(moderation: ModerationOfRooms, timeoutMs: number): Router {
-  const router = Router();
-  const calls = (work: (request: Request) => Promise<object>) => within(timeoutMs, work);
-  router.delete(
-    "/rooms/:room/members/:user",
-    calls(async ({ params, query }) => {
-      const { room, user } = checked(memberPath, params);
-      const { banSeconds } = checked(z.object({ banSeconds: secondsSchema }), query);
-      return ended(await moderation.kick(room, user, banSeconds));
-    }),
-  );
-  router.delete(
-    "/rooms/:room/bans/:user",
-    calls(async ({ params }) => {
-      const { room, user } = checked(memberPath, params);
-      await moderation.unban(room, user);
-      return {};
-    }),
-  );
-  router.delete(
-    "/rooms/:room",
-    calls(async ({ params }) => {
-      await moderation.close(checked(roomPath, params).room);
-      return {};
-    }),
-  );
-  router.delete(
-    "/users/:user/connections",
-    calls(async ({ params, query }) => {
-      const { user } = checked(userPath, params);
-      const { blockSeconds } = checked(z.object({ blockSeconds: secondsSchema }), query);
-      return ended(await moderation.disconnect(user, blockSeconds));
-    }),
-  );
-  router.delete(
-    "/users/:user/block",
-    calls(async ({ params }) => {
-      await moderation.unblock(checked(userPath, params).user);
-      return {};
-    }),
-  );
-  return router;
-}
-
-function ended(until: number | undefined): object {
+function ended(until: number | undefined): { until?: number } {
   return until === undefined ? {} : { until };
 }

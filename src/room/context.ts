@@ -9,7 +9,7 @@ import type { Blocks } from "../moderation/blocks.ts";
 import type { Moderation } from "../moderation/moderation.ts";
 import type { Presence } from "../presence/presence.ts";
 import type { Seats } from "../presence/seats.ts";
-import { BOUNDS, type Message } from "../protocol.ts";
+import type { Message } from "../protocol.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
 import type { RateKind, RoomRateLimits, RoomRates } from "./rates.ts";
@@ -130,36 +130,6 @@ export function takeRoomRate(context: RoomContext, room: string, feed: Feed, kin
   const retryAfterMs = context.roomRates.take(feed, kind);
   if (retryAfterMs === undefined) return;
   throw new RoomcastError("rate_limited", `${room} takes no more from this node at present`, { retryAfterMs });
-}
-
-/**
- * The JSON text of what a client sent. Throws `bad_request` for what JSON cannot carry and `payload_too_large`, both
- * naming the field.
- */
-export function encodeJson(field: string, value: unknown, maxBytes: number): string {
-  requireJson(field, value, 0);
-  const json = JSON.stringify(value);
-  const bytes = Buffer.byteLength(json);
-  if (bytes > maxBytes) {
-    throw new RoomcastError("payload_too_large", `${field} has ${bytes} bytes once encoded, ${maxBytes} are allowed`);
-  }
-  return json;
-}
-
-/** Binary has no place in the log, and too deep a nesting would exhaust the stack of whoever walks it. */
-function requireJson(field: string, value: unknown, depth: number): void {
-  if (typeof value !== "object" || value === null) return;
-  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) {
-    throw new RoomcastError("bad_request", `${field} must be JSON, and has binary in it`);
-  }
-  requireDepth(field, depth);
-  for (const item of Object.values(value)) requireJson(field, item, depth + 1);
-}
-
-/** Throws `bad_request` where a value is nested deeper than anybody should have to walk. */
-export function requireDepth(field: string, depth: number): void {
-  if (depth < BOUNDS.jsonDepth) return;
-  throw new RoomcastError("bad_request", `${field} is nested more than ${BOUNDS.jsonDepth} levels deep`);
 }
 
 /** Joins that share a reading share the parsing. */

@@ -12,7 +12,6 @@ import type { Connection, Grant, Membership } from "./connection.ts";
 import {
   askApplication,
   authorize,
-  encodeJson,
   mayAsk,
   messagesOf,
   type RoomContext,
@@ -20,6 +19,7 @@ import {
   takeRate,
 } from "./context.ts";
 import { keepGrant } from "./grant.ts";
+import { encodeJson } from "./json.ts";
 import { beginLeaving } from "./leave.ts";
 
 /** The `joining` membership of one attempt. */

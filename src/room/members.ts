@@ -1,9 +1,22 @@
+import type { Presence } from "../presence/presence.ts";
 import type { Replies, Request } from "../protocol.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
-import { authorizeReading, encodeJson, type RoomContext, takeRate } from "./context.ts";
+import { authorizeReading, type RoomContext, takeRate } from "./context.ts";
+import { encodeJson } from "./json.ts";
 
-/** `getMembers`: a page of who is in the room, in the order of their coming. */
+/** A page of who is in the room, in the order of their coming. Rejects with `bad_request` for a cursor that is none. */
+export async function readMembers(
+  presence: Presence,
+  room: string,
+  cursor: string | undefined,
+  limit: number,
+): Promise<Replies["getMembers"]> {
+  const { members, memberCount, version, cursor: next } = await presence.members(room, cursor, limit);
+  return { members: [...members], memberCount, version, ...(next !== undefined && { cursor: next }) };
+}
+
+/** `getMembers`: a page of who is in the room. */
 export async function getMembers(
   context: RoomContext,
   connection: Connection,
@@ -11,16 +24,10 @@ export async function getMembers(
   call: Call<Replies["getMembers"]>,
 ): Promise<void> {
   await authorizeReading(context, connection, room, "join", call);
-  const reading = context.presence.members(room, cursor, limit);
+  const reading = readMembers(context.presence, room, cursor, limit);
   const admitted = context.moderation.requireNotBanned(room, connection.identity.user);
   const [page] = await call.within(Promise.all([reading, admitted]));
-  const reply: Replies["getMembers"] = {
-    members: [...page.members],
-    memberCount: page.memberCount,
-    version: page.version,
-  };
-  if (page.cursor !== undefined) reply.cursor = page.cursor;
-  call.answer(reply);
+  call.answer(page);
 }
 
 /** `setState`: replaces what the room knows of this user. */

@@ -2,7 +2,9 @@ import type { Draft } from "../log/room-log.ts";
 import type { Replies, Request } from "../protocol.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
-import { authorize, encodeJson, type RoomContext, takeRate, takeRoomRate } from "./context.ts";
+import { authorize, type RoomContext, takeRate, takeRoomRate } from "./context.ts";
+import { restOf } from "./draft.ts";
+import { encodeJson } from "./json.ts";
 
 /**
  * `sendMessage`: ok once the message is in the log. Nothing is awaited before the append, so that a connection's
@@ -25,7 +27,7 @@ export async function sendMessage(
     space: "u",
     sender: connection.identity.user,
     id,
-    rest: `"room":${JSON.stringify(room)},"id":${JSON.stringify(id)},"from":${JSON.stringify(connection.from)},"event":${JSON.stringify(event)},"data":${data}}`,
+    rest: restOf({ room, id, from: connection.from, event, data }),
     known: feed.known,
     retention: policy.retention,
   };

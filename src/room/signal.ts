@@ -2,7 +2,8 @@ import { RoomcastError } from "../errors.ts";
 import type { Replies, Request, ServerEvents } from "../protocol.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
-import { authorize, type RoomContext, requireDepth, takeRate, takeRoomRate } from "./context.ts";
+import { authorize, type RoomContext, takeRate, takeRoomRate } from "./context.ts";
+import { requireDepth } from "./json.ts";
 
 /** `sendSignal`: accepted, at most once, never stored. It travels by the stock adapter. */
 export async function sendSignal(

@@ -12,7 +12,7 @@ export interface LogFields {
   user?: string;
   /** A connection's id, as `welcome` tells it. */
   connection?: string;
-  /** The name of a client's request, e.g. `sendMessage`. */
+  /** The name of a client's request, or of a call of `/v1`, e.g. `sendMessage`. */
   request?: string;
   /** An error code of `ERRORS`. */
   code?: string;

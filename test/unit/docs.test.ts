@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import type * as z from "zod";
+import { CALLS, type CallRow } from "../../src/calls.ts";
 import { ERRORS, errorsTable } from "../../src/errors.ts";
 import { REQUESTS, type RequestName } from "../../src/protocol.ts";
 import { Metrics } from "../../src/telemetry/metrics.ts";
@@ -141,6 +142,38 @@ describe("docs/protocol.md", () => {
   it("has every error to the letter, and no other", () => {
     expect(read(page)).toContain(`\n${errorsTable()}\n`);
     expect(sorted(byName(page, "| code |").keys())).toEqual(sorted(Object.keys(ERRORS)));
+  });
+});
+
+describe("docs/api.md", () => {
+  /** A schema's fields; by `output` what an answer has, otherwise what a caller may leave out. */
+  const fields = (schema: z.ZodType | undefined, output = false): string[] => {
+    const shape = Object.entries((schema as z.ZodObject | undefined)?.shape ?? {}) as [string, z.ZodType][];
+    return sorted(
+      shape.map(([name, field]) =>
+        field.safeParse(undefined).success && (!output || name !== "data") ? `${name}?` : name,
+      ),
+    );
+  };
+
+  it("has every call with what it does, takes and answers, and no other", () => {
+    const table = rows("docs/api.md", "| call |").map(([call = "", does, query, body, ok = ""]) => ({
+      call: call.replaceAll("`", ""),
+      does,
+      query: sorted(code(query)),
+      body: sorted(code(body)),
+      status: Number(ok.slice(0, 3)),
+      answer: sorted(code(ok)),
+    }));
+    const wanted = Object.values<CallRow>(CALLS).map((row) => ({
+      call: `${row.method.toUpperCase()} /v1${row.path}`,
+      does: row.does,
+      query: fields(row.query),
+      body: fields(row.body),
+      status: row.status,
+      answer: fields(row.answer, true),
+    }));
+    expect(table).toEqual(wanted);
   });
 });
 

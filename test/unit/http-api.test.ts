@@ -4,12 +4,17 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { ApiKeys } from "../../src/auth/api-keys.ts";
 import { apiApp } from "../../src/http/api.ts";
 import type { ModerationOfRooms } from "../../src/http/moderation.ts";
+import type { RoomsOfApplication } from "../../src/http/rooms.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
 
 const NEVER = new Promise<never>(() => undefined);
 
 /** `/v1` on a port of its own, and what reached the moderation behind it. */
-async function start(over: Partial<ModerationOfRooms> = {}, timeoutMs = 1_000) {
+async function start(
+  over: Partial<ModerationOfRooms> = {},
+  timeoutMs = 1_000,
+  rooms: Partial<RoomsOfApplication> = {},
+) {
   const calls: unknown[][] = [];
   const record =
     (name: string) =>
@@ -25,7 +30,15 @@ async function start(over: Partial<ModerationOfRooms> = {}, timeoutMs = 1_000) {
     unblock: record("unblock"),
     ...over,
   };
-  const options = { apiKeys: new ApiKeys(["key-1", "key-2"]), moderation, timeoutMs };
+  const apiKeys = new ApiKeys(["key-1", "key-2"]);
+  const options = {
+    apiKeys,
+    moderation,
+    rooms: rooms as RoomsOfApplication,
+    timeoutMs,
+    batchBytes: 10_000,
+    failed: () => undefined,
+  };
   const server = createServer(apiApp(options, createLogger("silent", "n1")));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => {

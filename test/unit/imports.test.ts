@@ -5,7 +5,16 @@ import { describe, expect, it } from "vitest";
 const SRC = join(import.meta.dirname, "../../src");
 
 /** Files that know nothing but each other; everybody may import them. */
-const GROUND = ["client-address.ts", "errors.ts", "fields.ts", "loopback.ts", "protocol.ts", "variables.ts"];
+const GROUND = [
+  "calls.ts",
+  "client-address.ts",
+  "errors.ts",
+  "fields.ts",
+  "loopback.ts",
+  "payloads.ts",
+  "protocol.ts",
+  "variables.ts",
+];
 
 /** What each folder of `src/` may import, beside itself and the ground. Nothing imports the other way. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
@@ -19,15 +28,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   moderation: ["feed", "log", "redis"],
   room: ["auth", "feed", "log", "moderation", "presence"],
   socket: ["auth", "feed", "moderation", "nodes", "room"],
-  http: ["auth", "telemetry", "config.ts"],
+  http: ["auth", "room", "telemetry", "config.ts"],
   telemetry: ["feed", "room"],
   local: [],
   "client-address.ts": [],
   "config.ts": ["auth", "room", "telemetry", "environment.ts"],
   "environment.ts": [],
+  "calls.ts": ["payloads.ts", "protocol.ts"],
   "errors.ts": [],
   "fields.ts": [],
   "loopback.ts": [],
+  "payloads.ts": ["protocol.ts"],
   "protocol.ts": ["errors.ts"],
   "variables.ts": ["telemetry"],
 };

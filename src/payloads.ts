@@ -1,0 +1,69 @@
+import * as z from "zod";
+import { ERRORS, type ErrorCode, type WireError } from "./errors.ts";
+import type { Message, Replies, WireMember, WirePosition } from "./protocol.ts";
+
+/** What the service says, as schemas: for the descriptions, and for tests that hold answers to them. */
+const whole = z.int().min(0);
+const moment = whole.meta({ description: "Unix milliseconds" });
+
+export const fromPayload = z.object({ id: z.string(), name: z.string().optional() });
+
+export const positionPayload: z.ZodType<WirePosition> = z
+  .object({ epoch: z.string(), seq: whole, ts: moment })
+  .meta({ description: "A place in a room's log; an empty one is at seq 0" });
+
+export const memberPayload: z.ZodType<WireMember> = z.object({
+  id: z.string(),
+  name: z.string().optional(),
+  state: z.record(z.string(), z.unknown()).optional(),
+});
+
+export const messagePayload: z.ZodType<Message> = z.object({
+  seq: z.int().min(1),
+  ts: moment,
+  room: z.string(),
+  id: z.string(),
+  from: fromPayload,
+  event: z.string(),
+  data: z.unknown(),
+});
+
+const sent = { id: z.string(), seq: z.int().min(1), ts: moment, duplicate: z.boolean() };
+export const sentPayload: z.ZodType<Replies["sendMessage"]> = z.object(sent);
+
+export const historyPayload: z.ZodType<Replies["getHistory"]> = z.object({
+  messages: z.array(messagePayload),
+  position: positionPayload,
+  more: z.boolean(),
+});
+
+export const membersPayload: z.ZodType<Replies["getMembers"]> = z.object({
+  members: z.array(memberPayload),
+  memberCount: whole,
+  version: whole,
+  cursor: z.string().optional(),
+});
+
+/** Until when somebody is kept out, if at all. */
+export const untilPayload: z.ZodType<Replies["kickMember"]> = z.object({ until: moment.optional() });
+
+export const errorPayload: z.ZodType<WireError> = z.object({
+  code: z.enum(Object.keys(ERRORS) as [ErrorCode, ...ErrorCode[]]),
+  message: z.string(),
+  retryable: z.boolean(),
+  retryAfterMs: whole.optional(),
+});
+
+/** What became of one message among many. */
+export type BatchResult = ({ ok: true } & Replies["sendMessage"]) | { ok: false; id?: string; error: WireError };
+
+export const batchPayload: z.ZodType<{ results: BatchResult[] }> = z.object({
+  results: z.array(
+    z.discriminatedUnion("ok", [
+      z.object({ ok: z.literal(true), ...sent }),
+      z.object({ ok: z.literal(false), id: z.string().optional(), error: errorPayload }),
+    ]),
+  ),
+});
+
+export const nothingPayload = z.object({});

@@ -1,0 +1,90 @@
+import { randomUUID } from "node:crypto";
+import type { RoomTypes } from "../auth/room-types.ts";
+import { RoomcastError } from "../errors.ts";
+import type { Feeds } from "../feed/feeds.ts";
+import type { RoomLog } from "../log/room-log.ts";
+import type { Presence } from "../presence/presence.ts";
+import { BOUNDS, type Message, type Replies, type ServerEvents } from "../protocol.ts";
+import type { RoomCounts } from "./context.ts";
+import { restOf } from "./draft.ts";
+import { type HistoryQuery, readHistory } from "./history.ts";
+import { encodeJson } from "./json.ts";
+import { readMembers } from "./members.ts";
+
+/** A message of the application's own servers. */
+export interface ServerMessage {
+  readonly room: string;
+  /** A random one where it is left out. */
+  readonly id?: string | undefined;
+  readonly event: string;
+  readonly data: unknown;
+  readonly from: Message["from"];
+}
+
+export interface RoomsOptions {
+  readonly types: RoomTypes;
+  readonly feeds: Pick<Feeds, "get">;
+  readonly log: RoomLog;
+  readonly presence: Presence;
+  /** Most bytes of `data`, once encoded. */
+  readonly payloadBytes: number;
+  readonly counts: RoomCounts;
+  /** Whether this node hears Redis. */
+  hearing(): boolean;
+  /** To everybody in the room, by the stock adapter. */
+  signal(event: ServerEvents["signal"]): void;
+}
+
+/**
+ * Rooms as the application's own servers see them: they may do everything, from any node, whoever is in the room.
+ * Whoever calls has checked names and bounds. All reject with `unavailable` when the outcome is unknown.
+ */
+export class Rooms {
+  readonly #options: RoomsOptions;
+
+  constructor(options: RoomsOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Stores a message; the same `id` of the same `sender` again is acknowledged with the first one's place. Appends before
+   * it awaits anything, so that what is sent one after the other to one room is stored in that order. Rejects with
+   * `bad_request` or `payload_too_large` for what cannot be stored.
+   */
+  async send(sender: string, message: ServerMessage): Promise<Replies["sendMessage"]> {
+    const { types, feeds, log, payloadBytes, counts } = this.#options;
+    const { room, id = randomUUID(), from, event } = message;
+    const data = encodeJson("data", message.data, payloadBytes);
+    const started = performance.now();
+    const { seq, ts, duplicate } = await log.append(room, {
+      space: "k",
+      sender,
+      id,
+      rest: restOf({ room, id, from, event, data }),
+      known: feeds.get(room)?.known,
+      retention: types.of(room).retention,
+    });
+    counts.messageAccepted(room, (performance.now() - started) / 1_000);
+    return { id, seq, ts, duplicate };
+  }
+
+  /** Accepted, at most once, never stored. Throws `unavailable` while this node knows Redis to be away. */
+  signal(room: string, event: string, data: unknown): void {
+    const { payloadBytes, counts, hearing, signal } = this.#options;
+    if (data !== undefined) encodeJson("data", data, payloadBytes);
+    if (!hearing()) throw new RoomcastError("unavailable", "this node does not hear Redis: the signal was not sent");
+    const from = { id: BOUNDS.serverUser };
+    signal(data === undefined ? { room, from, event } : { room, from, event, data });
+    counts.signalAccepted(room);
+  }
+
+  /** A page of the log, oldest first; `position` is the log's end. */
+  history(room: string, query: HistoryQuery): Promise<Replies["getHistory"]> {
+    return readHistory(this.#options.log, room, query, this.#options.types.of(room).retention);
+  }
+
+  /** A page of who is there, in the order of their coming. Rejects with `bad_request` for a cursor that is none of ours. */
+  members(room: string, cursor: string | undefined, limit: number): Promise<Replies["getMembers"]> {
+    return readMembers(this.#options.presence, room, cursor, limit);
+  }
+}
