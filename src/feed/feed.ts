@@ -178,9 +178,12 @@ export class Feed implements ChannelListener {
     else this.#around.suspect(this);
   }
 
-  /** What to compare with the log now; undefined where there is nothing yet. */
+  /**
+   * What to compare with the log now; undefined where there is nothing yet. Where the chain did not fit, that is what was
+   * passed on: the entries heard since belong to the other line, and the log would agree with them.
+   */
   question(): Question | undefined {
-    const position = this.known;
+    const position = this.#broken ? this.#position : this.known;
     return position === undefined ? undefined : { position, broken: this.#broken };
   }
 
