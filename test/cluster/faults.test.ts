@@ -17,21 +17,23 @@ function faults(...args: readonly string[]): Promise<{ code: number; output: str
 }
 
 describeWithRedis("npm run faults", () => {
+  // A seed whose 24 s hold a half-open connection, a killed node, a Redis that restarts, a node that is frozen for longer than
+  // its lease, and connections that Redis closes.
   it(
-    "[G1] [G2] [G3] [G4] [G5] [G8] holds everything that is promised through a mixed run (seed 11)",
+    "[G1] [G2] [G3] [G4] [G5] [G8] holds everything that is promised through a mixed run (seed 362)",
     async () => {
       const { code, output } = await faults(
         "--scenario",
         "mixed",
         "--seed",
-        "11",
+        "362",
         "--seconds",
-        "20",
+        "24",
         "--clients",
         "18",
       );
       expect(code, output).toBe(0);
-      expect(output).toMatch(/^mixed +11 +\d+ +0 +100\.000 +0 +0 /m);
+      expect(output).toMatch(/^mixed +362 +\d+ +0 +100\.000 +0 +0 /m);
     },
     MOST_MS,
   );
