@@ -1,21 +1,27 @@
 import { createServer } from "node:net";
 
-/** Whether a listener could be opened on this loopback port now; 0 asks for any port. */
-async function tryPort(port: number): Promise<number | undefined> {
+/**
+ * Below the ports that systems take for outgoing connections (from 32768 on Linux): those may be gone between the asking
+ * and the listening, or while a node is started again.
+ */
+const PORTS = { first: 12_000, last: 32_000 };
+const MOST_TRIES = 100;
+
+/** Whether a listener could be opened on this loopback port now. */
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
   return await new Promise((resolve) => {
-    server.once("error", () => resolve(undefined));
-    server.listen({ port, host: "127.0.0.1", exclusive: true }, () => {
-      const address = server.address();
-      const found = typeof address === "object" && address !== null ? address.port : undefined;
-      server.close(() => resolve(found));
-    });
+    server.once("error", () => resolve(false));
+    server.listen({ port, host: "127.0.0.1", exclusive: true }, () => server.close(() => resolve(true)));
   });
 }
 
 /** A loopback port that nobody listens on: the preferred one where it is free, so that addresses outlive a restart. */
 export async function freePort(preferred?: number): Promise<number> {
-  const port = (preferred === undefined ? undefined : await tryPort(preferred)) ?? (await tryPort(0));
-  if (port === undefined) throw new Error("no free port on 127.0.0.1");
-  return port;
+  if (preferred !== undefined && (await isFree(preferred))) return preferred;
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    const port = PORTS.first + Math.floor(Math.random() * (PORTS.last - PORTS.first));
+    if (await isFree(port)) return port;
+  }
+  throw new Error("no free port on 127.0.0.1");
 }
