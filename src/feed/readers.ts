@@ -115,11 +115,14 @@ export class Readers {
     for (const reader of this.#ahead) if (!canReach(reader, at)) this.#resync(reader, "epoch");
   }
 
-  /** The feed goes on from `head`, with nothing in between: only who waits there or further on can go on with it. */
+  /**
+   * The feed goes on from `head`, with nothing in between. Who joined in that line already goes on with it, from where the
+   * join stood; all others were given something else.
+   */
   restart(head: Position, reason: ResyncReason): void {
     this.#live.flush();
     for (const reader of this.#all.values()) {
-      if (reader.state === "ahead" && canReach(reader, head)) this.settle(reader);
+      if (reader.state === "ahead" && reader.position.epoch === head.epoch) this.settle(reader);
       else this.#resync(reader, reason);
     }
   }
