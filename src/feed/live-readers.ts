@@ -38,7 +38,7 @@ class Cohort {
 
 /**
  * The readers of a feed that get what it passes on. What one chunk from Redis brings is joined and leaves in one write for
- * each reader, in the turn in which it came: what costs is the number of writes, not of messages (docs/performance.md).
+ * each reader, in the turn in which it came: what costs is the number of writes, not of messages (docs/decisions/0007).
  * In large rooms one cohort of readers after the other has its turn, so that the event loop is not held.
  */
 export class LiveReaders {

@@ -15,7 +15,7 @@ interface EngineTransport {
 
 /**
  * The way past Engine.IO for frames that are ready as they are: straight to the TCP socket of a websocket connection,
- * without a packet, options, events and callbacks for each (docs/performance.md). Only where that keeps the order: nothing
+ * without a packet, options, events and callbacks for each (docs/decisions/0007). Only where that keeps the order: nothing
  * that Engine.IO was given before is still waiting in it.
  */
 export class DirectWrite {
