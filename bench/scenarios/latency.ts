@@ -1,5 +1,5 @@
 import { type Measurement, Rounds } from "../measurement.ts";
-import { inTurns, type Party, type Scenario, withParties } from "./scenario.ts";
+import { type Bench, inTurns, type Party, type Scenario, withParties } from "./scenario.ts";
 
 const ROOM = "chat:latency";
 const GROUP = "members";
@@ -7,8 +7,8 @@ const BYTES = 120;
 const AT_ONCE = 20;
 const PER_SECOND = 100;
 const SIZES = {
-  full: { members: 100, seconds: 3, warmUpSeconds: 2 },
-  quick: { members: 100, seconds: 1.5, warmUpSeconds: 1 },
+  full: { members: 100, seconds: 3, warmUpSeconds: 6 },
+  quick: { members: 100, seconds: 1.5, warmUpSeconds: 2 },
   tiny: { members: 5, seconds: 0.3, warmUpSeconds: 0.1 },
 } as const;
 
@@ -18,40 +18,51 @@ async function send({ load }: Party, arrivals: "even" | "random", receivers: num
   return await load.publish({ group: GROUP, turns, arrivals, receivers, ...how });
 }
 
+/** One node, where the stock adapters reach everybody without Redis, and three, where they must go through it as well. */
+const CLUSTERS = [
+  { nodes: 1, prefix: "latency", names: ["roomcast", "sharded", "classic", "streams", "ws"] },
+  { nodes: 3, prefix: "latency 3 nodes", names: ["roomcast", "sharded", "classic", "streams"] },
+] as const;
+
+async function onCluster(bench: Bench, { nodes, prefix, names }: (typeof CLUSTERS)[number]): Promise<Measurement[]> {
+  const { members, seconds, warmUpSeconds } = SIZES[bench.size];
+  return await withParties(bench.contenders(names), { nodes }, async (parties) => {
+    for (const { contender, running, load } of parties) {
+      const clients = Array.from({ length: members }, (_, i) => ({ port: running.ports[i % nodes] ?? 0, rooms: [ROOM] }));
+      await load.open({ group: GROUP, dialect: contender.dialect, clients, atOnce: AT_ONCE });
+    }
+    for (const party of parties) await send(party, "even", members, warmUpSeconds);
+    const measurements: Measurement[] = [];
+    for (const arrivals of ["even", "random"] as const) {
+      const [p50, p99] = [new Rounds(), new Rounds()];
+      await inTurns(bench.rounds, parties, async (party) => {
+        const result = await send(party, arrivals, members, seconds);
+        p50.add(party.contender.name, result.p50);
+        p99.add(party.contender.name, result.p99);
+        bench.say(
+          `${prefix} ${arrivals}: ${party.contender.name} p50 ${result.p50.toFixed(2)} p99 ${result.p99.toFixed(2)} ms`,
+        );
+      });
+      const what = `publish to receipt, ${nodes === 1 ? "one node" : `${nodes} nodes`}, ${arrivals} arrivals`;
+      measurements.push(
+        p50.measurement(`${prefix} ${arrivals} p50`, `${what}, p50`, "ms"),
+        p99.measurement(`${prefix} ${arrivals} p99`, `${what}, p99`, "ms"),
+      );
+    }
+    return measurements;
+  });
+}
+
 /** How long a message takes from its sender to every member, at the same load for all. */
 export const latency: Scenario = {
   name: "latency",
   describe(size) {
     const { members, seconds } = SIZES[size];
-    return `One room of ${members} on one node, ${PER_SECOND} messages/s for ${seconds} s a round, at even distances and at random ones (Poisson). From writing a message to reading it, over all members.`;
+    return `One room of ${members}, ${PER_SECOND} messages/s of one sender for ${seconds} s a round, at even distances and at random ones (Poisson); everybody on one node, and spread over three. From writing a message to reading it, over all members.`;
   },
   async run(bench): Promise<readonly Measurement[]> {
-    const { members, seconds, warmUpSeconds } = SIZES[bench.size];
-    const names = ["roomcast", "sharded", "classic", "streams", "ws"] as const;
-    return await withParties(bench.contenders(names), { nodes: 1 }, async (parties) => {
-      for (const party of parties) {
-        const port = party.running.ports[0] ?? 0;
-        const clients = Array.from({ length: members }, () => ({ port, rooms: [ROOM] }));
-        await party.load.open({ group: GROUP, dialect: party.contender.dialect, clients, atOnce: AT_ONCE });
-        await send(party, "even", members, warmUpSeconds);
-      }
-      const measurements: Measurement[] = [];
-      for (const arrivals of ["even", "random"] as const) {
-        const [p50, p99] = [new Rounds(), new Rounds()];
-        await inTurns(bench.rounds, parties, async (party) => {
-          const result = await send(party, arrivals, members, seconds);
-          p50.add(party.contender.name, result.p50);
-          p99.add(party.contender.name, result.p99);
-          bench.say(
-            `latency ${arrivals}: ${party.contender.name} p50 ${result.p50.toFixed(2)} p99 ${result.p99.toFixed(2)} ms`,
-          );
-        });
-        measurements.push(
-          p50.measurement(`latency ${arrivals} p50`, `publish to receipt, ${arrivals} arrivals, p50`, "ms"),
-          p99.measurement(`latency ${arrivals} p99`, `publish to receipt, ${arrivals} arrivals, p99`, "ms"),
-        );
-      }
-      return measurements;
-    });
+    const measurements: Measurement[] = [];
+    for (const cluster of CLUSTERS) measurements.push(...(await onCluster(bench, cluster)));
+    return measurements;
   },
 };

@@ -30,8 +30,17 @@ export class Frame {
 
   /** `name` is the event's name, `payload` the JSON text of its one argument. */
   static ofEvent(name: string, payload: Buffer | string): Frame {
-    const head = `${ENGINE_MESSAGE}${SOCKET_EVENT}[${JSON.stringify(name)},`;
-    const size = Buffer.byteLength(head) + Buffer.byteLength(payload) + 1;
+    return Frame.#of(`${ENGINE_MESSAGE}${SOCKET_EVENT}[${JSON.stringify(name)},`, payload, "]");
+  }
+
+  /** A packet that Socket.IO encoded as text. */
+  static ofPacket(packet: string): Frame {
+    return Frame.#of(ENGINE_MESSAGE, packet, "");
+  }
+
+  /** The websocket frame of three pieces in a row; `head` and `tail` are ASCII. */
+  static #of(head: string, payload: Buffer | string, tail: string): Frame {
+    const size = head.length + Buffer.byteLength(payload) + tail.length;
     const header = size < 126 ? 2 : size < 65_536 ? 4 : 10;
     const bytes = Buffer.allocUnsafe(header + size);
     bytes[0] = FIN_TEXT;
@@ -47,7 +56,7 @@ export class Frame {
     }
     let at = header + bytes.write(head, header);
     at += typeof payload === "string" ? bytes.write(payload, at) : payload.copy(bytes, at);
-    bytes[at] = 0x5d;
+    bytes.write(tail, at);
     return new Frame(bytes, header + ENGINE_MESSAGE.length);
   }
 

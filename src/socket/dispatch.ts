@@ -53,8 +53,7 @@ async function serve<Name extends RequestName>(
   options: DispatchOptions,
 ): Promise<void> {
   const call = new Call<Replies[Name]>((reply) => ack({ ok: true, ...reply }));
-  let id = idOf(name, payload);
-  let served = false;
+  let request: Request<Name> | undefined;
   connection.pending += 1;
   const deadline = setTimeout(() => call.end(new RoomcastError("unavailable")), options.timeoutMs);
   try {
@@ -64,16 +63,14 @@ async function serve<Name extends RequestName>(
         `more than ${options.maxPending} requests are under way: await their acks`,
       );
     }
-    const request = parse(name, payload);
-    id = idOf(name, request);
-    served = true;
+    request = parse(name, payload);
     await verb(connection, request, call);
   } catch (error) {
     const refusal = error instanceof RoomcastError ? error : new RoomcastError("internal", undefined, { cause: error });
     if (refusal === error) options.refused(name, refusal);
     else options.failed(name, connection, error);
-    if (!served) options.unserved(name, payload);
-    ack({ ok: false, ...id, error: refusal.toWire() });
+    if (request === undefined) options.unserved(name, payload);
+    ack({ ok: false, ...idOf(name, request ?? payload), error: refusal.toWire() });
   } finally {
     clearTimeout(deadline);
     connection.pending -= 1;

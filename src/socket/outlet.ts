@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Socket } from "socket.io";
-import type { Frame } from "../feed/frame.ts";
+import { Frame } from "../feed/frame.ts";
 import type { ServerEvents } from "../protocol.ts";
 import type { Port } from "../room/connection.ts";
 import { DirectWrite } from "./direct-write.ts";
@@ -71,7 +71,7 @@ export class SocketOutlet implements Port {
     this.#signalDropped = signalDropped;
     socket.conn.on("packetCreate", this.#onPacket);
     socket.conn.on("flush", this.#onFlush);
-    this.#release = this.#dropSignals();
+    this.#release = this.#interceptPackets();
   }
 
   /** The socket is gone; its connection may go on with another one, which has an outlet of its own. */
@@ -166,17 +166,18 @@ export class SocketOutlet implements Port {
   }
 
   /**
-   * Signals come from the stock adapter, which writes them to Socket.IO's client as it writes everything else: the one
-   * place where they can be told from acknowledgements and left out. Returns what undoes it.
+   * What Socket.IO writes itself (acknowledgements, signals, presence of small rooms) comes by its client's
+   * `writeToEngine`: the one place where signals can be told from the rest and left out, and from where a packet of text
+   * can go the direct way too. Returns what undoes it.
    */
-  #dropSignals(): () => void {
+  #interceptPackets(): () => void {
     const { client } = this.#socket;
     const write: unknown = Reflect.get(client, "writeToEngine");
     if (typeof write !== "function")
       throw new Error("Socket.IO's client has no writeToEngine: signals cannot be dropped");
     const guarded = (packets: unknown, options: unknown) => {
       if (this.#owesTooMuch && isSignal(packets)) this.#signalDropped();
-      else Reflect.apply(write, client, [packets, options]);
+      else if (!this.#writeDirectly(packets, options)) Reflect.apply(write, client, [packets, options]);
     };
     Reflect.set(client, "writeToEngine", guarded);
     return () => {
@@ -184,9 +185,23 @@ export class SocketOutlet implements Port {
     };
   }
 
+  /** False where the packet has attachments, is encoded for many already, or must wait: then nothing was written. */
+  #writeDirectly(packets: unknown, options: unknown): boolean {
+    const tcp = this.#direct.free;
+    if (tcp === undefined || !Array.isArray(packets) || packets.length !== 1 || isEncoded(options)) return false;
+    const [packet]: unknown[] = packets;
+    if (typeof packet !== "string") return false;
+    tcp.write(Frame.ofPacket(packet).websocket);
+    this.#bound(tcp.writableLength);
+    return true;
+  }
+
   #count({ data }: EnginePacket): void {
     this.#waiting += data === undefined ? 0 : typeof data === "string" ? data.length : data.byteLength;
-    const { owed } = this;
+    this.#bound(this.owed);
+  }
+
+  #bound(owed: number): void {
     if (owed > CLOSE_AT * this.#maxBytes) this.close();
     else if (owed > this.#maxBytes) this.#pauseRequests();
   }
@@ -208,4 +223,9 @@ export class SocketOutlet implements Port {
 function isSignal(packets: unknown): boolean {
   const first: unknown = Array.isArray(packets) ? packets[0] : packets;
   return typeof first === "string" && SIGNAL.test(first);
+}
+
+/** The adapter's broadcasts carry one frame for all. */
+function isEncoded(options: unknown): boolean {
+  return typeof options === "object" && options !== null && "wsPreEncodedFrame" in options;
 }

@@ -17,6 +17,8 @@ export interface Gauges {
 }
 
 /** Seconds: an append is one script in Redis, and ends with the request's deadline of about two seconds. */
+/** How often the event loop's delay is looked at: at prom-client's 10 ms that alone is a percent of a core (docs/performance.md). */
+const LOOP_PRECISION_MS = 100;
 const APPEND_BUCKETS_SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2];
 
 /** Seconds: from a message that came at once to one that was read from the log after an outage. */
@@ -77,7 +79,7 @@ export class Metrics {
   /** `topRooms`: most rooms with series of their own. */
   constructor(node: string, gauges: Gauges, topRooms: number) {
     const registers = [this.registry];
-    collectDefaultMetrics({ register: this.registry });
+    collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: LOOP_PRECISION_MS });
     new Gauge({ name: "roomcast_node_info", help: "1, with the node's name", labelNames: ["node"], registers })
       .labels(node)
       .set(1);
