@@ -28,7 +28,10 @@ async function onCluster(bench: Bench, { nodes, prefix, names }: (typeof CLUSTER
   const { members, seconds, warmUpSeconds } = SIZES[bench.size];
   return await withParties(bench.contenders(names), { nodes }, async (parties) => {
     for (const { contender, running, load } of parties) {
-      const clients = Array.from({ length: members }, (_, i) => ({ port: running.ports[i % nodes] ?? 0, rooms: [ROOM] }));
+      const clients = Array.from({ length: members }, (_, i) => ({
+        port: running.ports[i % nodes] ?? 0,
+        rooms: [ROOM],
+      }));
       await load.open({ group: GROUP, dialect: contender.dialect, clients, atOnce: AT_ONCE });
     }
     for (const party of parties) await send(party, "even", members, warmUpSeconds);

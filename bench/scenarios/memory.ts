@@ -12,7 +12,7 @@ const SETTLE_MS = 400;
 /** Garbage is collected more than once: what a first time frees, a second one gives back. */
 const COLLECTIONS = 3;
 const SIZES = {
-  full: { warm: 500, clients: 2_000 },
+  full: { warm: 1_000, clients: 3_000 },
   quick: { warm: 300, clients: 1_000 },
   tiny: { warm: 5, clients: 10 },
 } as const;

@@ -1,4 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { RoomcastError } from "../errors.ts";
 import type { ChannelListener, RoomChannels } from "../feed/room-channels.ts";
@@ -42,6 +42,8 @@ export class RedisChannels implements RoomChannels {
   readonly #failed: (error: unknown) => void;
   readonly #channels = new Map<string, Channel>();
   #stockListener: Raw | undefined;
+  /** What this turn of the event loop wants: it is subscribed to by one call, for a storm of joins wants many. */
+  #gathering: { readonly channels: Channel[]; readonly confirmed: Promise<void> } | undefined;
   /** Counts the connections that were made. */
   #connections = 0;
 
@@ -118,7 +120,13 @@ export class RedisChannels implements RoomChannels {
   }
 
   #confirmed(channel: Channel): Promise<void> {
-    return channel.confirmed ?? this.#subscribe([channel]);
+    if (channel.confirmed !== undefined) return channel.confirmed;
+    this.#gathering ??= this.#gather();
+    const { channels, confirmed } = this.#gathering;
+    channels.push(channel);
+    if (channels.length === CHANNELS_PER_CALL) this.#gathering = undefined;
+    channel.confirmed = confirmed;
+    return confirmed;
   }
 
   #dropUnwanted(channel: Channel): void {
@@ -127,13 +135,22 @@ export class RedisChannels implements RoomChannels {
     if (this.#redis.status === "ready") this.#redis.sunsubscribe(channel.name).catch(this.#failed);
   }
 
+  #gather(): { channels: Channel[]; confirmed: Promise<void> } {
+    const channels: Channel[] = [];
+    const confirmed = nextTurn().then(async () => {
+      if (this.#gathering?.channels === channels) this.#gathering = undefined;
+      // A channel that was dropped meanwhile was unsubscribed from before this.
+      const wanted = channels.filter((channel) => this.#channels.get(channel.name) === channel);
+      if (wanted.length > 0) await this.#redis.ssubscribe(...wanted.map(({ name }) => name));
+    });
+    forgetWhereFailed(channels, confirmed);
+    return { channels, confirmed };
+  }
+
   #subscribe(channels: readonly Channel[]): Promise<void> {
     const confirmed = this.#redis.ssubscribe(...channels.map(({ name }) => name)).then(() => undefined);
     for (const channel of channels) channel.confirmed = confirmed;
-    confirmed.catch(() => {
-      // The next one who needs a channel, or the next connection, tries again.
-      for (const channel of channels) if (channel.confirmed === confirmed) channel.confirmed = undefined;
-    });
+    forgetWhereFailed(channels, confirmed);
     return confirmed;
   }
 
@@ -177,4 +194,11 @@ export class RedisChannels implements RoomChannels {
       this.#stockListener?.(name, message);
     }
   }
+}
+
+/** The next one who needs a channel, or the next connection, tries again. */
+function forgetWhereFailed(channels: readonly Channel[], confirmed: Promise<void>): void {
+  confirmed.catch(() => {
+    for (const channel of channels) if (channel.confirmed === confirmed) channel.confirmed = undefined;
+  });
 }

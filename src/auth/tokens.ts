@@ -1,4 +1,4 @@
-import { createSecretKey, type KeyObject } from "node:crypto";
+import { subtle, type webcrypto } from "node:crypto";
 import {
   createRemoteJWKSet,
   errors,
@@ -108,13 +108,18 @@ function refusal(error: unknown, settings: TokenSettings, algorithms: readonly s
   return error;
 }
 
+function hmacKey(secret: Uint8Array): Promise<webcrypto.CryptoKey> {
+  return subtle.importKey("raw", secret, { name: "HMAC", hash: "SHA-256" }, false, ["verify"]);
+}
+
 function withSecrets(secrets: readonly Uint8Array[], options: JWTVerifyOptions): VerifyWithKey {
-  const keys = secrets.map((secret): KeyObject => createSecretKey(secret));
+  // Imported once: of anything else jose would make such a key anew for each token.
+  const keys = secrets.map((secret) => hmacKey(secret));
   return async (token) => {
     let failure: unknown;
     for (const key of keys) {
       try {
-        return (await jwtVerify(token, key, options)).payload;
+        return (await jwtVerify(token, await key, options)).payload;
       } catch (error) {
         failure = error;
         if (!(error instanceof errors.JWSSignatureVerificationFailed)) break;

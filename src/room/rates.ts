@@ -7,19 +7,22 @@ export type RateKind = (typeof RATE_KINDS)[number];
 
 export type RateLimits = Readonly<Record<RateKind, Rate>>;
 
-/** One connection's budgets. */
+/** One connection's budgets; each begins to count when it is first needed. */
 export class Rates {
-  readonly #budgets: Readonly<Record<RateKind, Budget>>;
+  readonly #limits: RateLimits | "off";
+  readonly #now: (() => number) | undefined;
+  readonly #budgets: Partial<Record<RateKind, Budget>> = {};
 
   /** `now`: a clock in milliseconds that never runs backwards. */
   constructor(limits: RateLimits | "off", now?: () => number) {
-    const budgetOf = (kind: RateKind) => new Budget(limits === "off" ? "off" : limits[kind], now);
-    const budgets = RATE_KINDS.map((kind) => [kind, budgetOf(kind)] as const);
-    this.#budgets = Object.fromEntries(budgets) as Record<RateKind, Budget>;
+    this.#limits = limits;
+    this.#now = now;
   }
 
   /** Takes one from the budget, or answers in how many milliseconds there will be one; then nothing was taken. */
   take(kind: RateKind): number | undefined {
+    if (this.#limits === "off") return undefined;
+    this.#budgets[kind] ??= new Budget(this.#limits[kind], this.#now);
     return this.#budgets[kind].take();
   }
 }

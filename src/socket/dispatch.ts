@@ -19,29 +19,40 @@ export interface DispatchOptions {
   readonly timeoutMs: number;
   /** Most requests of one connection under way. */
   readonly maxPending: number;
-  refused(name: RequestName, error: RoomcastError): void;
+  refused(name: RequestName, connection: Connection, error: RoomcastError): void;
   /** A request was refused before its verb saw it; the payload is as it came. */
-  unserved(name: RequestName, payload: unknown): void;
+  unserved(name: RequestName, connection: Connection, payload: unknown): void;
   /** A handler threw something that is no answer: a bug, or a part that broke. */
   failed(name: RequestName, connection: Connection, error: unknown): void;
 }
 
 type Acknowledge = (reply: unknown) => void;
 
-/** Listens to a socket's requests. Events of other names are left to whoever embeds the node. */
+const withoutAck: Acknowledge = () => undefined;
+
+/**
+ * Serves a socket's requests, before whatever else is told of its events. Events of other names are left to whoever embeds
+ * the node.
+ */
 export function dispatch(socket: Socket, connection: Connection, verbs: Verbs, options: DispatchOptions): void {
-  const listen = <Name extends RequestName>(name: Name) => {
-    const event: string = name;
-    socket.on(event, (...args: unknown[]) => {
-      const last = args.at(-1);
-      const ack = typeof last === "function" ? (last as Acknowledge) : () => undefined;
-      const payload = typeof args[0] === "function" ? undefined : args[0];
-      serve(name, payload, ack, connection, verbs[name], options).catch((error: unknown) =>
-        options.failed(name, connection, error),
-      );
-    });
-  };
-  for (const name of Object.keys(REQUESTS) as RequestName[]) listen(name);
+  // One function for a connection: a listener for each request would be a kilobyte that every idle connection keeps.
+  socket.use((event: readonly unknown[], next) => {
+    const [name, first] = event;
+    if (!isRequestName(name)) {
+      next();
+      return;
+    }
+    const last = event.length > 1 ? event.at(-1) : undefined;
+    const ack = typeof last === "function" ? (last as Acknowledge) : withoutAck;
+    const payload = typeof first === "function" ? undefined : first;
+    serve(name, payload, ack, connection, verbs, options).catch((error: unknown) =>
+      options.failed(name, connection, error),
+    );
+  });
+}
+
+function isRequestName(name: unknown): name is RequestName {
+  return typeof name === "string" && Object.hasOwn(REQUESTS, name);
 }
 
 async function serve<Name extends RequestName>(
@@ -49,7 +60,7 @@ async function serve<Name extends RequestName>(
   payload: unknown,
   ack: Acknowledge,
   connection: Connection,
-  verb: Verb<Name>,
+  verbs: Verbs,
   options: DispatchOptions,
 ): Promise<void> {
   const call = new Call<Replies[Name]>((reply) => ack({ ok: true, ...reply }));
@@ -64,12 +75,12 @@ async function serve<Name extends RequestName>(
       );
     }
     request = parse(name, payload);
-    await verb(connection, request, call);
+    await verbs[name](connection, request, call);
   } catch (error) {
     const refusal = error instanceof RoomcastError ? error : new RoomcastError("internal", undefined, { cause: error });
-    if (refusal === error) options.refused(name, refusal);
+    if (refusal === error) options.refused(name, connection, refusal);
     else options.failed(name, connection, error);
-    if (request === undefined) options.unserved(name, payload);
+    if (request === undefined) options.unserved(name, connection, payload);
     ack({ ok: false, ...idOf(name, request ?? payload), error: refusal.toWire() });
   } finally {
     clearTimeout(deadline);

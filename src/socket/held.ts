@@ -1,38 +1,83 @@
 import type { Socket } from "socket.io";
-import type { RoomcastError } from "../errors.ts";
+import { RoomcastError } from "../errors.ts";
 import type { Movable } from "../nodes/drain.ts";
 import type { ServerEvents } from "../protocol.ts";
+import { Budget, type Rate } from "../room/budget.ts";
 import type { Connection } from "../room/connection.ts";
 import type { RoomContext } from "../room/context.ts";
 import { leaveAll } from "../room/leave.ts";
+import { Expiry, type ExpiryEvents } from "./expiry.ts";
 import type { Subject } from "./obey.ts";
 import type { Debtor } from "./outbound-budget.ts";
 import type { SocketOutlet } from "./outlet.ts";
 
-/** A connection of this node, and all that others do with it: hand it over, close it, carry orders out on it. */
-export type Held = Movable & Debtor & Subject;
+/** A connection of this node, and all that others do with it: hand it over, close it, end it, carry orders out on it. */
+export class Held implements Movable, Debtor, Subject, ExpiryEvents {
+  readonly connection: Connection;
+  readonly outlet: SocketOutlet;
+  readonly expiry: Expiry;
+  readonly #context: RoomContext;
+  readonly #socket: Socket;
+  readonly #refusals: Budget;
 
-export function held(context: RoomContext, socket: Socket, connection: Connection, outlet: SocketOutlet): Held {
-  return {
-    connection,
-    get pending() {
-      return connection.pending;
-    },
-    get owed() {
-      return outlet.owed;
-    },
-    close: () => outlet.close(),
-    warn: (reconnectWithinMs) => socket.emit("draining", { reconnectWithinMs } satisfies ServerEvents["draining"]),
-    move: () => socket.conn.close(),
-    end: (error) => {
-      leaveAll(context, connection, 0);
-      endForGood(socket, error);
-    },
-  };
+  /** `refusals`: how many requests may be refused for their rate before the connection is ended. */
+  constructor(
+    context: RoomContext,
+    socket: Socket,
+    connection: Connection,
+    outlet: SocketOutlet,
+    refusals: Rate | "off",
+  ) {
+    this.#context = context;
+    this.#socket = socket;
+    this.connection = connection;
+    this.outlet = outlet;
+    this.#refusals = new Budget(refusals);
+    this.expiry = new Expiry(connection.identity.expiresAt, this);
+  }
+
+  get pending(): number {
+    return this.connection.pending;
+  }
+
+  get owed(): number {
+    return this.outlet.owed;
+  }
+
+  close(): void {
+    this.outlet.close();
+  }
+
+  warn(reconnectWithinMs: number): void {
+    this.#socket.emit("draining", { reconnectWithinMs } satisfies ServerEvents["draining"]);
+  }
+
+  move(): void {
+    this.#socket.conn.close();
+  }
+
+  end(error: RoomcastError): void {
+    leaveAll(this.#context, this.connection, 0);
+    endForGood(this.#socket, error);
+  }
+
+  expiring(expiresAt: number): void {
+    this.#socket.emit("tokenExpiring", { expiresAt } satisfies ServerEvents["tokenExpiring"]);
+  }
+
+  expired(): void {
+    endForGood(this.#socket, new RoomcastError("token_expired"));
+  }
+
+  /** A request was refused for its rate; who goes on all the same is ended. */
+  wasRefused(): void {
+    if (this.#refusals.take() === undefined) return;
+    endForGood(this.#socket, new RoomcastError("rate_limited", "this connection went on asking past its limits"));
+  }
 }
 
 /** Stock clients stay away by themselves after this. */
-export function endForGood(socket: Socket, error: RoomcastError): void {
+function endForGood(socket: Socket, error: RoomcastError): void {
   socket.emit("ending", { code: error.code, message: error.message } satisfies ServerEvents["ending"]);
   socket.disconnect(true);
 }

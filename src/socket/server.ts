@@ -2,12 +2,12 @@ import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node
 import { Server, type Socket } from "socket.io";
 import type { TokenVerifier } from "../auth/tokens.ts";
 import type { AddressOf } from "../client-address.ts";
-import { bannedUntil, RoomcastError } from "../errors.ts";
+import { bannedUntil, type RoomcastError } from "../errors.ts";
 import type { Bans } from "../moderation/bans.ts";
 import type { Order } from "../moderation/order.ts";
 import { drain } from "../nodes/drain.ts";
 import type { RequestName, ServerEvents, WelcomeLimits } from "../protocol.ts";
-import { Budget, type Rate } from "../room/budget.ts";
+import type { Rate } from "../room/budget.ts";
 import { Connection } from "../room/connection.ts";
 import type { RoomContext } from "../room/context.ts";
 import { getHistory } from "../room/history.ts";
@@ -21,11 +21,11 @@ import { sendMessage } from "../room/send.ts";
 import { sendSignal } from "../room/signal.ts";
 import { withdraw } from "../room/withdraw.ts";
 import { Admission } from "./admission.ts";
-import { dispatch, type Verbs } from "./dispatch.ts";
-import { Expiry } from "./expiry.ts";
+import { type DispatchOptions, dispatch, type Verbs } from "./dispatch.ts";
 import { guardFrames } from "./flood.ts";
 import { Handshakes } from "./handshake.ts";
-import { endForGood, type Held, held } from "./held.ts";
+import { HandshakeRequests } from "./handshake-requests.ts";
+import { Held } from "./held.ts";
 import { obey, review } from "./obey.ts";
 import { requireOrigin } from "./origins.ts";
 import { OutboundBudget } from "./outbound-budget.ts";
@@ -94,10 +94,14 @@ export class SocketServer {
   readonly #handshakes: Handshakes;
   readonly #places: Places<Socket>;
   readonly #admission: Admission;
-  readonly #connections = new Map<Socket, Held>();
+  readonly #requests: HandshakeRequests;
+  /** By the connection's id, which is the socket's. */
+  readonly #connections = new Map<string, Held>();
   /** By Engine.IO's session. */
   readonly #outlets = new Map<string, SocketOutlet>();
   readonly #budget: OutboundBudget;
+  readonly #verbs: Verbs;
+  readonly #dispatch: DispatchOptions;
 
   constructor(
     http: HttpServer,
@@ -111,6 +115,8 @@ export class SocketServer {
     this.#options = options;
     this.#events = events;
     this.#handshakes = new Handshakes(verifier, events);
+    this.#verbs = this.#serving();
+    this.#dispatch = this.#dispatching();
     this.io = new Server(http, {
       // Without `cors` no other origin may poll; an empty object would let everybody.
       ...(options.corsOrigins.length > 0 && { cors: { origin: originsOf(options.corsOrigins), credentials: true } }),
@@ -130,6 +136,7 @@ export class SocketServer {
       refused: (error) => events.rejected(error),
     });
     this.#admission.guard(this.io.engine);
+    this.#requests = new HandshakeRequests(this.io.engine);
     this.io.engine.use((request: IncomingMessage, response: ServerResponse, next: () => void) => {
       this.#readRequest(request, response, next);
     });
@@ -146,7 +153,7 @@ export class SocketServer {
           this.#places.take(socket, user);
         },
         settled: (socket) => {
-          if (!this.#connections.has(socket)) this.#places.give(socket);
+          if (!this.#connections.has(socket.id)) this.#places.give(socket);
         },
       }),
     );
@@ -222,35 +229,18 @@ export class SocketServer {
     const session = sessionOf(socket);
     this.#outlets.set(session, outlet);
     const connection = new Connection(socket.id, identity, outlet, new Rates(rates));
-    this.#connections.set(socket, held(this.#context, socket, connection, outlet));
-    const expiry = new Expiry(identity.expiresAt, {
-      expiring: (expiresAt) => socket.emit("tokenExpiring", { expiresAt } satisfies ServerEvents["tokenExpiring"]),
-      expired: () => endForGood(socket, new RoomcastError("token_expired")),
-    });
+    const held = new Held(this.#context, socket, connection, outlet, floods === "off" ? "off" : floods.refusals);
+    this.#connections.set(connection.id, held);
+    this.#requests.forget(socket.conn);
     socket.on("disconnect", (reason) => {
-      expiry.stop();
-      this.#connections.delete(socket);
+      held.expiry.stop();
+      this.#connections.delete(connection.id);
       this.#places.give(socket);
       outlet.release();
       if (this.#outlets.get(session) === outlet) this.#outlets.delete(session);
       this.#disconnected(connection, reason);
     });
-    const refusals = new Budget(floods === "off" ? "off" : floods.refusals);
-    dispatch(socket, connection, this.#verbs(expiry), {
-      timeoutMs: this.#options.requestTimeoutMs,
-      maxPending: this.#options.maxPending,
-      refused: (name, error) => {
-        this.#events.refused(name, error);
-        if (error.code === "rate_limited" && refusals.take() !== undefined) {
-          endForGood(socket, new RoomcastError("rate_limited", "this connection went on asking past its limits"));
-        }
-      },
-      unserved: (name, payload) => {
-        const room = name === "joinRoom" ? roomOf(payload) : undefined;
-        if (room !== undefined) leaveBehind(this.#context, connection, room);
-      },
-      failed: (name, { id }, error) => this.#events.failed(name, id, error),
-    });
+    dispatch(socket, connection, this.#verbs, this.#dispatch);
     const welcome: ServerEvents["welcome"] = {
       connectionId: socket.id,
       user: connection.from,
@@ -262,7 +252,23 @@ export class SocketServer {
     this.#events.connected(connection);
   }
 
-  #verbs(expiry: Expiry): Verbs {
+  #dispatching(): DispatchOptions {
+    return {
+      timeoutMs: this.#options.requestTimeoutMs,
+      maxPending: this.#options.maxPending,
+      refused: (name, { id }, error) => {
+        this.#events.refused(name, error);
+        if (error.code === "rate_limited") this.#connections.get(id)?.wasRefused();
+      },
+      unserved: (name, connection, payload) => {
+        const room = name === "joinRoom" ? roomOf(payload) : undefined;
+        if (room !== undefined) leaveBehind(this.#context, connection, room);
+      },
+      failed: (name, { id }, error) => this.#events.failed(name, id, error),
+    };
+  }
+
+  #serving(): Verbs {
     const context = this.#context;
     return {
       joinRoom: (connection, request, call) => joinRoom(context, connection, request, call),
@@ -274,7 +280,7 @@ export class SocketServer {
       setState: (connection, request, call) => setState(context, connection, request, call),
       renewToken: async (connection, request, call) => {
         await renewToken(context, this.#verifier, connection, request, call);
-        expiry.renew(connection.identity.expiresAt);
+        this.#connections.get(connection.id)?.expiry.renew(connection.identity.expiresAt);
       },
       kickMember: (connection, request, call) => kickMember(context, connection, request, call),
       unbanMember: (connection, request, call) => unbanMember(context, connection, request, call),
