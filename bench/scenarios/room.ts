@@ -16,7 +16,7 @@ const LOADS = [
 ] as const;
 
 const SIZES = {
-  full: { members: 300, seconds: 2, warmUpSeconds: 2 },
+  full: { members: 300, seconds: 2, warmUpSeconds: 4 },
   quick: { members: 300, seconds: 1, warmUpSeconds: 1 },
   tiny: { members: 5, seconds: 0.3, warmUpSeconds: 0.1 },
 } as const;
