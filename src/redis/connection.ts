@@ -10,7 +10,7 @@ const RETRY_MS = { first: 50, most: 1_000 };
 const LOADING_RETRY_MS = 250;
 
 /** What a connection is for. Reads have one of their own, so that a long page never stands before a send. */
-export type ConnectionRole = "commands" | "reads" | "subscriber";
+export type ConnectionRole = "commands" | "reads" | "subscriber" | "webhooks";
 
 /** The first failure of an outage, and its end. */
 export type Outage =
@@ -42,9 +42,19 @@ function commandOptions(): RedisOptions {
   return { maxRetriesPerRequest: 0, autoResendUnfulfilledCommands: false, socketTimeout: SILENCE_MS };
 }
 
+/** Nobody waits for a queue: what it does, it does once Redis is back. It blocks for longer than a silence may last. */
+function queueOptions(): RedisOptions {
+  return { maxRetriesPerRequest: null, enableOfflineQueue: true };
+}
+
 /** `RedisChannels` subscribes anew by itself, and may be silent for long. */
 function subscriberOptions(): RedisOptions {
   return { maxRetriesPerRequest: null, autoResubscribe: false };
+}
+
+function optionsOf(role: ConnectionRole): RedisOptions {
+  if (role === "subscriber") return subscriberOptions();
+  return role === "webhooks" ? queueOptions() : commandOptions();
 }
 
 /**
@@ -55,9 +65,9 @@ export function connectRedis(url: string, { role, name, tls, report }: Connectio
   const address = new URL(url);
   address.search = "";
   const redis = new Redis(address.href, {
-    ...(role === "subscriber" ? subscriberOptions() : commandOptions()),
     enableAutoPipelining: false,
     enableOfflineQueue: false,
+    ...optionsOf(role),
     connectTimeout: CONNECT_TIMEOUT_MS,
     maxLoadingRetryTime: LOADING_RETRY_MS,
     keepAlive: KEEP_ALIVE_MS,
