@@ -16,5 +16,7 @@ export interface EventOutbox {
   written(room: string, keys: readonly string[]): void;
 }
 
+const NO_KEYS: readonly string[] = [];
+
 /** Without webhooks. */
-export const NO_OUTBOX: EventOutbox = { open: () => [], written: () => undefined };
+export const NO_OUTBOX: EventOutbox = { open: () => NO_KEYS, written: () => undefined };

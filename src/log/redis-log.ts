@@ -63,7 +63,7 @@ export class RedisLog implements RoomLog {
     const { space, sender, id, rest, known = NOWHERE, retention } = draft;
     const outbox = this.#outbox.open(room, "messages");
     const keys = [this.#keys.meta(room), this.#keys.log(room), this.#keys.dedupe(room, space, sender, id), ...outbox];
-    const appended = this.#commands.run(APPEND, keys, [
+    const values = [
       this.#keys.channel(room),
       entryEnvelope(room),
       rest,
@@ -76,8 +76,13 @@ export class RedisLog implements RoomLog {
       retention.maxAgeMs,
       this.#dedupeMs,
       SPARE_LIFE_MS,
-    ]);
-    const reply = await appended.finally(() => this.#outbox.written(room, outbox));
+    ];
+    let reply: unknown;
+    try {
+      reply = await this.#commands.run(APPEND, keys, values);
+    } finally {
+      this.#outbox.written(room, outbox);
+    }
     const { epoch, seq, ts, duplicate } = readWords(reply, ["epoch", "seq", "ts", "duplicate"]);
     return { epoch, seq: Number(seq), ts: Number(ts), duplicate: duplicate === "1" };
   }

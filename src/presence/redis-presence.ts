@@ -154,10 +154,18 @@ export class RedisPresence implements Presence, RoomIndex {
   }
 
   /** A step by which somebody may come or go. */
-  #change(script: Script, room: string, keys: readonly string[], values: readonly ScriptArgument[]): Promise<unknown> {
+  async #change(
+    script: Script,
+    room: string,
+    keys: readonly string[],
+    values: readonly ScriptArgument[],
+  ): Promise<unknown> {
     const outbox = this.#outbox.open(room, "presence");
-    const changed = this.#commands.run(script, [...keys, ...outbox], values);
-    return changed.finally(() => this.#outbox.written(room, outbox));
+    try {
+      return await this.#commands.run(script, [...keys, ...outbox], values);
+    } finally {
+      this.#outbox.written(room, outbox);
+    }
   }
 
   #roomKeys(room: string): string[] {

@@ -3,6 +3,8 @@ import { Redis, type RedisOptions } from "ioredis";
 
 /** A request's whole deadline is 2 s: a connection on which nothing was answered for so long is given up. */
 const SILENCE_MS = 2_000;
+/** A queue's workers wait for up to 10 s in one command. */
+const QUEUE_SILENCE_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 const KEEP_ALIVE_MS = 5_000;
 const RETRY_MS = { first: 50, most: 1_000 };
@@ -42,9 +44,9 @@ function commandOptions(): RedisOptions {
   return { maxRetriesPerRequest: 0, autoResendUnfulfilledCommands: false, socketTimeout: SILENCE_MS };
 }
 
-/** Nobody waits for a queue: what it does, it does once Redis is back. It blocks for longer than a silence may last. */
+/** Nobody waits for a queue: what it does, it does once Redis is back. */
 function queueOptions(): RedisOptions {
-  return { maxRetriesPerRequest: null, enableOfflineQueue: true };
+  return { maxRetriesPerRequest: null, enableOfflineQueue: true, socketTimeout: QUEUE_SILENCE_MS };
 }
 
 /** `RedisChannels` subscribes anew by itself, and may be silent for long. */

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Job, Queue, UnrecoverableError, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Endpoint } from "./endpoints.ts";
@@ -9,6 +10,8 @@ import { postSigned } from "./post.ts";
 const QUEUE_NAME = "deliveries";
 /** From try to try, in milliseconds: twice as long each time, up to the most; half of it is drawn by lot. */
 const RETRY_MS = { first: 1_000, most: 3_600_000 };
+/** For a delivery that was aborted to go back to the queue, in milliseconds. */
+const ABORTED_MS = 500;
 /** More than there are tries in the longest time that a delivery is tried: the time decides. */
 const MOST_ATTEMPTS = 10_000;
 /**
@@ -159,9 +162,11 @@ export class EndpointQueue {
   /** Lets deliveries that are under way end, for so long; what is not made then is tried again by another node. */
   async close(withinMs: number): Promise<void> {
     const cut = setTimeout(() => this.#stop.abort(), withinMs);
-    await this.#worker?.close();
+    const closed = Promise.all([this.#worker?.close(), this.#queue.close()]);
+    // Where Redis is away it would never end.
+    const isClosed = await Promise.race([closed.then(() => true), delay(withinMs + ABORTED_MS, false, { ref: false })]);
     clearTimeout(cut);
-    await this.#queue.close();
+    if (!isClosed) this.#worker?.disconnect().catch(() => undefined);
   }
 
   async #deliver(job: Job<Batch>): Promise<void> {

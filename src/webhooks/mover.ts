@@ -5,8 +5,8 @@ import type { DueRoom, RedisOutbox, Taken } from "./outbox.ts";
 
 /** Events are gathered for this long, so that they leave in batches, in milliseconds. */
 const GATHER_MS = 200;
-/** Rooms whose outboxes are moved in one turn. */
-const MOST_ROOMS = 50;
+/** Rooms whose outboxes are moved in one turn: what is held meanwhile is so many times what is taken of one. */
+const MOST_ROOMS = 100;
 /** How often this node looks for rooms that nobody announces any more, in milliseconds; by lot up to twice that. */
 const LOOK_MS = 2_500;
 /** Before trying again what Redis refused, in milliseconds. */
@@ -65,7 +65,7 @@ export class Mover {
   async #move(): Promise<void> {
     while (!this.#closed || this.#rooms.size > 0) {
       if (this.#rooms.size === 0) await this.#touch();
-      await this.#pause(GATHER_MS);
+      if (this.#rooms.size < MOST_ROOMS) await this.#pause(GATHER_MS);
       const rooms = [...this.#rooms].slice(0, MOST_ROOMS);
       for (const room of rooms) this.#rooms.delete(room);
       try {

@@ -23,8 +23,9 @@ const ANNOUNCED_MS = 5_000;
 const DUE_MS = 20_000;
 /** How long a node may hold an outbox, in milliseconds; past it (it died) the next one takes the same events. */
 const HOLD_MS = 10_000;
-/** Most events of one room that are moved at a time. */
+/** How much of one room is moved at a time: whichever is reached first, and at most three events more. */
 const MOST_EVENTS = 100;
+const ENOUGH_BYTES = 256 * 1024;
 /** Most rooms of one shard that are looked at a time. */
 const MOST_DUE = 100;
 
@@ -91,11 +92,10 @@ export class RedisOutbox implements EventOutbox {
   /** The oldest events of a room. Nobody else is given them until `release`, or until this node was silent for long. */
   async take(room: string): Promise<Taken> {
     const keys = [this.#keys.outbox(room), this.#keys.outboxDropped(room), this.#keys.outboxHolder(room)];
-    const reply = await this.#scripts.run(TAKE_EVENTS, keys, [this.#holder, HOLD_MS, MOST_EVENTS]);
-    const [isTaken, dropped, list] = readList(reply);
+    const reply = await this.#scripts.run(TAKE_EVENTS, keys, [this.#holder, HOLD_MS, MOST_EVENTS, ENOUGH_BYTES]);
+    const [isTaken, dropped, more, list] = readList(reply);
     if (isTaken !== 1) return { kind: "busy" };
-    const entries = readList(list).map(readEntry);
-    return { kind: "taken", entries, dropped: Number(dropped), more: entries.length === MOST_EVENTS };
+    return { kind: "taken", entries: readList(list).map(readEntry), dropped: Number(dropped), more: more === 1 };
   }
 
   /** These events are where they cannot be lost: they leave the outbox. */

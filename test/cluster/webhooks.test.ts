@@ -303,4 +303,39 @@ describeWithRedis("webhooks", () => {
       await cluster.stop();
     }
   });
+
+  it("[G5] an outage of Redis loses no event, and a node stops in it", async () => {
+    const server = await startRedis({ aof: true });
+    const receiver = await startReceiver();
+    const path = await webhooksFile({
+      all: { url: receiver.url, secrets: [receiver.secret], events: ["message.sent", "connection.opened"] },
+    });
+    const env = { WEBHOOKS: path, REDIS_URL: server.url };
+    const cluster = await startCluster({ nodes: 2, env });
+    const api = apiOf(cluster.urls[0]);
+    const send = async (id: string) => (await api("POST", "/rooms/chat:1/messages", { body: { id, data: 1 } })).status;
+    receiver.answer = "hang";
+    for (const id of ["a", "b"]) expect(await send(id)).toBe(201);
+    await eventually(() => expect(receiver.held).toBeGreaterThan(0));
+    expect(await send("c")).toBe(201);
+    await server.kill();
+    const ada = await connectWitness(cluster.urls[0] ?? "", { claims: { sub: "ada" } });
+    expect(await send("d")).toBe(503);
+    await receiver.stop();
+    receiver.answer = 200;
+    await receiver.start();
+    await server.start();
+    await eventually(async () => expect(await send("d")).toBe(201), FOUND);
+    await eventually(() => {
+      const told = new Set(receiver.of("message.sent").map(({ data }) => data.message.id));
+      expect([...told].sort()).toEqual(["a", "b", "c", "d"]);
+    }, FOUND);
+    await eventually(() => expect(receiver.of("connection.opened").map(({ data }) => data.user.id)).toEqual(["ada"]));
+    ada.socket.disconnect();
+
+    await server.kill();
+    await eventually(() => expect(cluster.logs(1).join()).toContain("Redis is away"));
+    await cluster.kill(1, "SIGTERM");
+    expect(await cluster.node(1).ended).toBe("exit code 0");
+  });
 });
