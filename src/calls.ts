@@ -1,5 +1,13 @@
 import * as z from "zod";
-import { batchPayload, historyPayload, membersPayload, nothingPayload, sentPayload, untilPayload } from "./payloads.ts";
+import {
+  batchPayload,
+  deadPayload,
+  historyPayload,
+  membersPayload,
+  nothingPayload,
+  sentPayload,
+  untilPayload,
+} from "./payloads.ts";
 import {
   BOUNDS,
   banSecondsSchema,
@@ -188,6 +196,26 @@ export const CALLS = {
     path: "/users/{user}/block",
     does: "lifts a block",
     params: ofUser,
+    query: none,
+    body: undefined,
+    status: 200,
+    answer: nothingPayload,
+  },
+  listDeadWebhooks: {
+    method: "get",
+    path: "/webhooks/dead",
+    does: "reads a page of the webhooks' deliveries that were given up, the oldest first",
+    params: none,
+    query: z.object({ cursor: cursorSchema.optional(), limit: inText(limitSchema).default(50) }),
+    body: undefined,
+    status: 200,
+    answer: deadPayload,
+  },
+  replayDeadWebhook: {
+    method: "post",
+    path: "/webhooks/dead/{id}/replay",
+    does: "tries one of them again, as if it were new",
+    params: z.object({ id: idSchema }),
     query: none,
     body: undefined,
     status: 200,

@@ -10,6 +10,7 @@ import type { Rate } from "./room/budget.ts";
 import type { RateLimits, RoomRateLimits } from "./room/rates.ts";
 import type { LogLevel } from "./telemetry/log.ts";
 import type { Values, VariableName } from "./variables.ts";
+import { type Endpoint, parseEndpoints } from "./webhooks/endpoints.ts";
 
 /** `EX_CONFIG` of sysexits.h: what the process exits with when it cannot start with its configuration. */
 export const CONFIG_EXIT_CODE = 78;
@@ -43,6 +44,8 @@ export interface Config {
   /** Networks of balancers; none where clients connect directly, undefined where nobody said. */
   readonly trustedProxies: readonly string[] | undefined;
   readonly roomTypes: RoomTypes;
+  /** Who is told what happens. */
+  readonly webhooks: readonly Endpoint[];
   readonly nodeName: string;
   readonly logLevel: LogLevel;
   readonly dedupeSeconds: number;
@@ -133,6 +136,11 @@ const RULES: readonly Rule[] = [
     broken: (values) => inProduction(values) && values.REDIS_URL === undefined,
   },
   {
+    between: ["REDIS_URL", "WEBHOOKS"],
+    problem: "WEBHOOKS needs a REDIS_URL that is a server: in memory, events would be lost with the node",
+    broken: ({ REDIS_URL: url, WEBHOOKS: path }) => path !== undefined && (url === undefined || url === "memory:"),
+  },
+  {
     between: ["REDIS_URL", "REDIS_CA", "REDIS_CERT"],
     problem: "REDIS_CA and REDIS_CERT need a REDIS_URL that begins with rediss://",
     broken: ({ REDIS_URL: url, REDIS_CA: ca, REDIS_CERT: cert }) =>
@@ -200,6 +208,30 @@ const RULES: readonly Rule[] = [
   },
 ];
 
+function readJson(
+  variable: "ROOM_TYPES" | "WEBHOOKS",
+  path: string,
+): { ok: true; json: unknown } | { ok: false; problem: string } {
+  try {
+    return { ok: true, json: JSON.parse(readFileSync(path, "utf8")) };
+  } catch (error) {
+    // What is said of the text shows a piece of it, and among endpoints there may be secrets.
+    const detail = error instanceof SyntaxError && variable !== "WEBHOOKS" ? ` (${error.message})` : "";
+    const what = error instanceof SyntaxError ? `is not JSON${detail}` : `cannot be read (${readFailure(error)})`;
+    return { ok: false, problem: `${variable} names a file that ${what}: ${path}` };
+  }
+}
+
+function readWebhooks(values: Values): { endpoints: readonly Endpoint[]; problems: readonly string[] } {
+  const path = values.WEBHOOKS;
+  if (path === undefined) return { endpoints: [], problems: [] };
+  const file = readJson("WEBHOOKS", path);
+  if (!file.ok) return { endpoints: [], problems: [file.problem] };
+  const result = parseEndpoints(file.json, inProduction(values));
+  if (result.ok) return { endpoints: result.endpoints, problems: [] };
+  return { endpoints: [], problems: result.problems.map((problem) => `WEBHOOKS (${path}): ${problem}`) };
+}
+
 function readRoomTypes(values: Values): { types: RoomTypes; problems: readonly string[] } {
   const presence = {
     upToMembers: values.PRESENCE_EVENTS_UP_TO_MEMBERS,
@@ -208,15 +240,9 @@ function readRoomTypes(values: Values): { types: RoomTypes; problems: readonly s
   const builtIn = new RoomTypes(presence);
   const path = values.ROOM_TYPES;
   if (path === undefined) return { types: builtIn, problems: [] };
-  let file: unknown;
-  try {
-    file = JSON.parse(readFileSync(path, "utf8"));
-  } catch (error) {
-    const what =
-      error instanceof SyntaxError ? `is not JSON (${error.message})` : `cannot be read (${readFailure(error)})`;
-    return { types: builtIn, problems: [`ROOM_TYPES names a file that ${what}: ${path}`] };
-  }
-  const result = parseRoomTypes(file, presence);
+  const file = readJson("ROOM_TYPES", path);
+  if (!file.ok) return { types: builtIn, problems: [file.problem] };
+  const result = parseRoomTypes(file.json, presence);
   if (result.ok) return { types: result.types, problems: [] };
   return { types: builtIn, problems: result.problems.map((problem) => `ROOM_TYPES (${path}): ${problem}`) };
 }
@@ -356,7 +382,8 @@ export function parseConfig(env: Environment): Config {
     if (!rule.between.some((name) => wrong.has(name)) && rule.broken(values)) problems.push(rule.problem);
   }
   const roomTypes = readRoomTypes(values);
-  problems.push(...roomTypes.problems);
+  const webhooks = readWebhooks(values);
+  problems.push(...roomTypes.problems, ...webhooks.problems);
   if (problems.length > 0) throw new ConfigError(problems);
   const { REDIS_URL: redis } = values;
   const production = inProduction(values);
@@ -376,6 +403,7 @@ export function parseConfig(env: Environment): Config {
     authorize: authorizeSettings(values),
     trustedProxies: values.TRUSTED_PROXIES,
     roomTypes: roomTypes.types,
+    webhooks: webhooks.endpoints,
     nodeName: values.NODE_NAME,
     logLevel: values.LOG_LEVEL,
     dedupeSeconds: values.DEDUPE_SECONDS,

@@ -26,6 +26,7 @@ import { SocketServer } from "./socket/server.ts";
 import { memoryStore, redisStore, type Store } from "./store.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { Metrics } from "./telemetry/metrics.ts";
+import { NO_DEAD_LETTERS } from "./webhooks/dead-letters.ts";
 
 /** Redis may be away, or take no writes, for this long before the balancer is told, so that a blip does not empty it. In milliseconds. */
 const UNREADY_AFTER_MS = 3_000;
@@ -146,6 +147,7 @@ class Node implements RoomcastNode {
       apiKeys,
       moderation,
       rooms,
+      deadLetters: this.#store.webhooks?.dead ?? NO_DEAD_LETTERS,
       timeoutMs: config.limits.requestTimeoutMs,
       batchBytes: config.limits.maxBatchBytes,
       failed: (call, error) => log.error({ request: call, err: error }, "a request failed"),
@@ -175,8 +177,14 @@ class Node implements RoomcastNode {
       }),
     );
     this.#sockets = new SocketServer(this.#public, context, new TokenVerifier(tokens), socketOptions(config), {
-      connected: (connection) => log.debug({ connection: connection.id, user: connection.identity.user }, "connected"),
-      disconnected: (connection, reason) => log.debug({ connection: connection.id, reason }, "disconnected"),
+      connected: ({ id, from, identity }) => {
+        log.debug({ connection: id, user: identity.user }, "connected");
+        this.#store.webhooks?.opened({ connection: id, user: from, node: config.nodeName });
+      },
+      disconnected: ({ id }, reason) => {
+        log.debug({ connection: id, reason }, "disconnected");
+        this.#store.webhooks?.closed(id, reason);
+      },
       rejected: (error) => metrics.connectionRefused(error.code),
       refused: (request, error) => metrics.requestRefused(request, error.code),
       failed: (request, connection, error) => {

@@ -67,3 +67,34 @@ export const batchPayload: z.ZodType<{ results: BatchResult[] }> = z.object({
 });
 
 export const nothingPayload = z.object({});
+
+/** A webhook's delivery that was tried for its whole time in vain. */
+export interface DeadDelivery {
+  id: string;
+  endpoint: string;
+  since: number;
+  diedAt: number;
+  attempts: number;
+  error: string;
+  events: { id: string; type: string; timestamp: string; data: unknown }[];
+}
+
+export interface DeadPage {
+  deliveries: DeadDelivery[];
+  cursor?: string | undefined;
+}
+
+export const deadPayload: z.ZodType<DeadPage> = z.object({
+  deliveries: z.array(
+    z.object({
+      id: z.string(),
+      endpoint: z.string(),
+      since: moment,
+      diedAt: moment,
+      attempts: whole,
+      error: z.string(),
+      events: z.array(z.object({ id: z.string(), type: z.string(), timestamp: z.string(), data: z.unknown() })),
+    }),
+  ),
+  cursor: z.string().optional(),
+});

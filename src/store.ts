@@ -1,11 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { createShardedAdapter } from "@socket.io/redis-adapter";
 import type { Redis } from "ioredis";
+import type { Registry } from "prom-client";
 import type { Namespace, Server } from "socket.io";
 import { RedisChannels } from "./adapter/redis-channels.ts";
 import type { Config } from "./config.ts";
 import { RoomcastError } from "./errors.ts";
 import type { RoomChannels } from "./feed/room-channels.ts";
+import { NO_OUTBOX } from "./log/event-outbox.ts";
 import { MemoryChannels } from "./log/memory-channels.ts";
 import { MemoryLog } from "./log/memory-log.ts";
 import { RedisLog } from "./log/redis-log.ts";
@@ -25,6 +27,8 @@ import { type ConnectionRole, connectRedis, type Outage } from "./redis/connecti
 import { Keys } from "./redis/keys.ts";
 import { requireServerVersion } from "./redis/server-version.ts";
 import type { Logger } from "./telemetry/log.ts";
+import { WebhookMetrics } from "./telemetry/webhook-metrics.ts";
+import { Webhooks, type WebhooksOptions } from "./webhooks/webhooks.ts";
 
 /** What a node keeps outside itself, and how it hears of it. */
 export interface Store {
@@ -34,6 +38,8 @@ export interface Store {
   readonly index: RoomIndex;
   readonly channels: RoomChannels;
   readonly pulse: StorePulse;
+  /** Undefined where no endpoint is configured. */
+  readonly webhooks: Webhooks | undefined;
   /** Puts the adapter under a Socket.IO server, and tells when the node stops and starts hearing the others. */
   serve(io: Server, events: StoreEvents): void;
   /** Resolves once the store can be used, however long that takes. Rejects where the server is too old. */
@@ -83,6 +89,7 @@ export function memoryStore({ dedupeSeconds }: Config): Store {
     index: presence,
     channels,
     pulse: { hearing: true, silentMs: 0, unwrittenMs: 0, refusal: undefined },
+    webhooks: undefined,
     serve: () => undefined,
     ready: nothing,
     handOver: nothing,
@@ -98,8 +105,13 @@ const BEAT_LIFE_MS = 60_000;
 
 type RedisServer = Extract<Config["redis"], { kind: "server" }>;
 
-/** Everything in Redis, by three connections. */
-export function redisStore(config: Config, { url, tls }: RedisServer, log: Logger, counts: StoreCounts): Store {
+/** Everything in Redis, by three connections, and more for the queues of webhooks. */
+export function redisStore(
+  config: Config,
+  { url, tls }: RedisServer,
+  log: Logger,
+  counts: StoreCounts & { readonly registry: Registry },
+): Store {
   const connect = (role: ConnectionRole) =>
     connectRedis(url, { role, name: `${config.redisPrefix}-${role}`, tls, report: reportOutage(log) });
   const commands = connect("commands");
@@ -113,7 +125,10 @@ export function redisStore(config: Config, { url, tls }: RedisServer, log: Logge
     if (verified) log.error({ err: error }, "a subscription failed");
   });
   const incarnation = new Incarnation();
-  const presence = new RedisPresence({ commands, reads, keys, incarnation, dedupeMs });
+  const queues = config.webhooks.length > 0 ? connect("webhooks") : undefined;
+  const webhooks = queues && webhooksOf(config, log, { commands, queues, keys, incarnation }, counts.registry);
+  const outbox = webhooks?.outbox ?? NO_OUTBOX;
+  const presence = new RedisPresence({ commands, reads, keys, incarnation, dedupeMs, outbox });
   const pulseChannel = keys.pulse(incarnation.current);
   const beatKey = keys.beat(incarnation.current);
   let events: StoreEvents | undefined;
@@ -129,6 +144,7 @@ export function redisStore(config: Config, { url, tls }: RedisServer, log: Logge
     renewed: (announced) => {
       log.warn({ announced }, "the lease was lost: putting the members back");
       events?.renewed(announced);
+      webhooks?.renewed(announced);
     },
     putBack: async () => {
       await events?.putBack();
@@ -154,12 +170,13 @@ export function redisStore(config: Config, { url, tls }: RedisServer, log: Logge
     accepted: () => log.info("Redis takes writes again"),
   });
   return {
-    log: new RedisLog({ commands, reads, keys, dedupeMs }),
+    log: new RedisLog({ commands, reads, keys, dedupeMs, outbox }),
     presence,
     bans: new RedisBans({ commands, reads, keys }),
     index: presence,
     channels,
     pulse,
+    webhooks,
     serve: (io, told) => {
       events = told;
       io.adapter(shardedAdapter(commands, channels, config.redisPrefix));
@@ -169,14 +186,31 @@ export function redisStore(config: Config, { url, tls }: RedisServer, log: Logge
       verified = true;
       await untilDone(() => channels.hearRaw(pulseChannel, (beat) => pulse.heard(beat.toString())));
       await untilDone(() => life.begin());
+      webhooks?.start();
     },
     handOver: (graceMs) => life.end(graceMs),
     close: async () => {
       pulse.stop();
       life.stop();
-      for (const redis of [commands, reads, subscriber]) redis.disconnect();
+      await webhooks?.stop();
+      for (const redis of [commands, reads, subscriber, queues]) redis?.disconnect();
     },
   };
+}
+
+type WebhookParts = Pick<WebhooksOptions, "commands" | "queues" | "keys" | "incarnation">;
+
+function webhooksOf({ webhooks: endpoints }: Config, log: Logger, parts: WebhookParts, registry: Registry): Webhooks {
+  const names = endpoints.map(({ name }) => name);
+  return new Webhooks({
+    ...parts,
+    endpoints,
+    counts: new WebhookMetrics(registry, names),
+    endpointLost: (endpoint, error) => log.warn({ endpoint, err: error }, "an endpoint takes no webhooks"),
+    endpointBack: (endpoint) => log.info({ endpoint }, "an endpoint takes webhooks again"),
+    eventsDropped: (endpoint, events) => log.error({ endpoint, events }, "webhook events were dropped"),
+    failed: (where, error) => log.warn({ err: error }, where),
+  });
 }
 
 /** The stock sharded adapter, on the channels that the feeds use too. Socket.IO calls it with `new`: no arrow function. */

@@ -218,6 +218,11 @@ export const VARIABLES = {
     "built-in",
     "path of a JSON file: for each room type its access, permissions, history, presence and limits",
   ),
+  WEBHOOKS: optional(
+    plainText(4096),
+    "",
+    "path of a JSON file: the endpoints that are told what happens (docs/webhooks.md); needs a Redis",
+  ),
   NODE_NAME: required(plainText(MAX_NODE_NAME_BYTES), hostname(), "shown in `welcome`, metrics and logs", "host name"),
   LOG_LEVEL: required(choice(LOG_LEVELS), "info", `${LOG_LEVELS.join(", ")}; JSON lines on stdout`),
   DEDUPE_SECONDS: limit(600, 1, 7 * DAY_SECONDS, "for how many seconds a message's `id` is remembered"),

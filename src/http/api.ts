@@ -8,6 +8,7 @@ import { callRoutes } from "./call.ts";
 import { type ModerationOfRooms, moderatingCalls } from "./moderation.ts";
 import { notFound, problemHandler } from "./problem.ts";
 import { type RoomsOfApplication, roomCalls } from "./rooms.ts";
+import { type DeadLettersOfApplication, webhookCalls } from "./webhooks.ts";
 
 /** Most bytes of a call's body: as much as a frame of a client. */
 const MAX_BODY_BYTES = 1_000_000;
@@ -16,6 +17,7 @@ export interface ApiOptions {
   readonly apiKeys: ApiKeys;
   readonly moderation: ModerationOfRooms;
   readonly rooms: RoomsOfApplication;
+  readonly deadLetters: DeadLettersOfApplication;
   /** The one deadline of a whole call, in milliseconds; past it the answer is `unavailable`. */
   readonly timeoutMs: number;
   /** Most bytes of a batch of messages. */
@@ -43,14 +45,14 @@ function keyOf(response: Response): string {
 
 /** Everything under `/v1`, for the application's own servers: nothing without one of the API keys. */
 export function apiRoutes(options: ApiOptions): Router {
-  const { apiKeys, moderation, rooms, timeoutMs, failed } = options;
+  const { apiKeys, moderation, rooms, deadLetters, timeoutMs, failed } = options;
   const router = Router();
   router.use((_request, response, next) => {
     response.set("Cache-Control", "no-store");
     next();
   });
   router.use(authenticated(apiKeys));
-  const handlers = { ...moderatingCalls(moderation), ...roomCalls(rooms) };
+  const handlers = { ...moderatingCalls(moderation), ...roomCalls(rooms), ...webhookCalls(deadLetters) };
   const bodyBytes = (name: CallName) => (name === "sendMessages" ? options.batchBytes : MAX_BODY_BYTES);
   router.use(callRoutes(handlers, { timeoutMs, bodyBytes, keyOf, failed }));
   router.use(notFound);

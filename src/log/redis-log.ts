@@ -5,6 +5,7 @@ import { readList, readText, readWords } from "../redis/reply.ts";
 import { readScript, ScriptRunner } from "../redis/script.ts";
 import { entryEnvelope } from "./envelope.ts";
 import { Epochs } from "./epochs.ts";
+import { type EventOutbox, NO_OUTBOX } from "./event-outbox.ts";
 import { MOST_CHECKS, SPARE_LIFE_MS } from "./limits.ts";
 import type {
   Appended,
@@ -37,6 +38,8 @@ export interface RedisLogOptions {
   readonly keys: Keys;
   /** How long an id is remembered, in milliseconds; at least 1. */
   readonly dedupeMs: number;
+  /** Where messages are left for webhooks. */
+  readonly outbox?: EventOutbox;
 }
 
 /** The log in Redis: a stream and a hash a room, each step one script. Entries read carry the epoch of the log's end. */
@@ -45,19 +48,22 @@ export class RedisLog implements RoomLog {
   readonly #reads: ScriptRunner;
   readonly #keys: Keys;
   readonly #dedupeMs: number;
+  readonly #outbox: EventOutbox;
   readonly #epochs = new Epochs();
 
-  constructor({ commands, reads, keys, dedupeMs }: RedisLogOptions) {
+  constructor({ commands, reads, keys, dedupeMs, outbox = NO_OUTBOX }: RedisLogOptions) {
     this.#commands = new ScriptRunner(commands, [APPEND, PURGE, CHECK_ROOM]);
     this.#reads = new ScriptRunner(reads, [READ_AFTER, READ_BEFORE]);
     this.#keys = keys;
     this.#dedupeMs = dedupeMs;
+    this.#outbox = outbox;
   }
 
   async append(room: string, draft: Draft): Promise<Appended> {
     const { space, sender, id, rest, known = NOWHERE, retention } = draft;
-    const keys = [this.#keys.meta(room), this.#keys.log(room), this.#keys.dedupe(room, space, sender, id)];
-    const reply = await this.#commands.run(APPEND, keys, [
+    const outbox = this.#outbox.open(room, "messages");
+    const keys = [this.#keys.meta(room), this.#keys.log(room), this.#keys.dedupe(room, space, sender, id), ...outbox];
+    const values = [
       this.#keys.channel(room),
       entryEnvelope(room),
       rest,
@@ -70,7 +76,13 @@ export class RedisLog implements RoomLog {
       retention.maxAgeMs,
       this.#dedupeMs,
       SPARE_LIFE_MS,
-    ]);
+    ];
+    let reply: unknown;
+    try {
+      reply = await this.#commands.run(APPEND, keys, values);
+    } finally {
+      this.#outbox.written(room, outbox);
+    }
     const { epoch, seq, ts, duplicate } = readWords(reply, ["epoch", "seq", "ts", "duplicate"]);
     return { epoch, seq: Number(seq), ts: Number(ts), duplicate: duplicate === "1" };
   }

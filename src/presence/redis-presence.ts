@@ -1,11 +1,12 @@
 import type { Redis } from "ioredis";
 import { bannedUntil, RoomcastError } from "../errors.ts";
 import { Epochs } from "../log/epochs.ts";
+import { type EventOutbox, NO_OUTBOX } from "../log/event-outbox.ts";
 import { SPARE_LIFE_MS } from "../log/limits.ts";
 import { storeFailure } from "../redis/failure.ts";
 import type { Keys } from "../redis/keys.ts";
 import { readList, readText, readWords } from "../redis/reply.ts";
-import { readScript, ScriptRunner } from "../redis/script.ts";
+import { readScript, type Script, type ScriptArgument, ScriptRunner } from "../redis/script.ts";
 import { identityJson } from "./member-json.ts";
 import { pageCursor, pageLimit, SHOWN_MEMBERS } from "./member-page.ts";
 import type { Joined, JoinRequest, Member, MemberPage, Presence, Seat } from "./presence.ts";
@@ -34,6 +35,8 @@ export interface RedisPresenceOptions {
   readonly incarnation: { readonly current: string };
   /** As for the log, whose rooms these are, in milliseconds. */
   readonly dedupeMs: number;
+  /** Where comings and goings are left for webhooks. */
+  readonly outbox?: EventOutbox;
 }
 
 /** Presence in Redis: a hash and a sorted set a room, each step one script. */
@@ -44,15 +47,17 @@ export class RedisPresence implements Presence, RoomIndex {
   readonly #keys: Keys;
   readonly #incarnation: { readonly current: string };
   readonly #dedupeMs: number;
+  readonly #outbox: EventOutbox;
   readonly #epochs = new Epochs();
 
-  constructor({ commands, reads, keys, incarnation, dedupeMs }: RedisPresenceOptions) {
+  constructor({ commands, reads, keys, incarnation, dedupeMs, outbox = NO_OUTBOX }: RedisPresenceOptions) {
     this.#redis = commands;
     this.#commands = new ScriptRunner(commands, [JOIN, LEAVE, SET_STATE, SWEEP]);
     this.#reads = new ScriptRunner(reads, [LIST]);
     this.#keys = keys;
     this.#incarnation = incarnation;
     this.#dedupeMs = dedupeMs;
+    this.#outbox = outbox;
   }
 
   async join(request: JoinRequest): Promise<Joined> {
@@ -65,7 +70,7 @@ export class RedisPresence implements Presence, RoomIndex {
       this.#keys.bans(room),
       this.#keys.left(room, connection),
     ];
-    const reply = await this.#commands.run(JOIN, keys, [
+    const reply = await this.#change(JOIN, room, keys, [
       this.#keys.channel(room),
       JSON.stringify(room),
       connection,
@@ -88,7 +93,7 @@ export class RedisPresence implements Presence, RoomIndex {
   async leave({ room, connection, attempt }: Seat): Promise<void> {
     const keys = [...this.#roomKeys(room), this.#keys.left(room, connection)];
     const values = [this.#keys.channel(room), JSON.stringify(room), connection, attempt, GIVEN_UP_MS];
-    await this.#commands.run(LEAVE, keys, values);
+    await this.#change(LEAVE, room, keys, values);
   }
 
   async setState({ room, connection }: Seat, state: string): Promise<void> {
@@ -144,8 +149,23 @@ export class RedisPresence implements Presence, RoomIndex {
    */
   async sweep(room: string, incarnation: string, cursor = "0"): Promise<string | undefined> {
     const values = [this.#keys.channel(room), JSON.stringify(room), incarnation, cursor, SWEEP_SLICE];
-    const next = readText(await this.#commands.run(SWEEP, this.#roomKeys(room), values));
+    const next = readText(await this.#change(SWEEP, room, this.#roomKeys(room), values));
     return next === "0" ? undefined : next;
+  }
+
+  /** A step by which somebody may come or go. */
+  async #change(
+    script: Script,
+    room: string,
+    keys: readonly string[],
+    values: readonly ScriptArgument[],
+  ): Promise<unknown> {
+    const outbox = this.#outbox.open(room, "presence");
+    try {
+      return await this.#commands.run(script, [...keys, ...outbox], values);
+    } finally {
+      this.#outbox.written(room, outbox);
+    }
   }
 
   #roomKeys(room: string): string[] {

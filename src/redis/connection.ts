@@ -3,6 +3,8 @@ import { Redis, type RedisOptions } from "ioredis";
 
 /** A request's whole deadline is 2 s: a connection on which nothing was answered for so long is given up. */
 const SILENCE_MS = 2_000;
+/** A queue's workers wait for up to 10 s in one command. */
+const QUEUE_SILENCE_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 2_000;
 const KEEP_ALIVE_MS = 5_000;
 const RETRY_MS = { first: 50, most: 1_000 };
@@ -10,7 +12,7 @@ const RETRY_MS = { first: 50, most: 1_000 };
 const LOADING_RETRY_MS = 250;
 
 /** What a connection is for. Reads have one of their own, so that a long page never stands before a send. */
-export type ConnectionRole = "commands" | "reads" | "subscriber";
+export type ConnectionRole = "commands" | "reads" | "subscriber" | "webhooks";
 
 /** The first failure of an outage, and its end. */
 export type Outage =
@@ -42,9 +44,19 @@ function commandOptions(): RedisOptions {
   return { maxRetriesPerRequest: 0, autoResendUnfulfilledCommands: false, socketTimeout: SILENCE_MS };
 }
 
+/** Nobody waits for a queue: what it does, it does once Redis is back. */
+function queueOptions(): RedisOptions {
+  return { maxRetriesPerRequest: null, enableOfflineQueue: true, socketTimeout: QUEUE_SILENCE_MS };
+}
+
 /** `RedisChannels` subscribes anew by itself, and may be silent for long. */
 function subscriberOptions(): RedisOptions {
   return { maxRetriesPerRequest: null, autoResubscribe: false };
+}
+
+function optionsOf(role: ConnectionRole): RedisOptions {
+  if (role === "subscriber") return subscriberOptions();
+  return role === "webhooks" ? queueOptions() : commandOptions();
 }
 
 /**
@@ -55,9 +67,9 @@ export function connectRedis(url: string, { role, name, tls, report }: Connectio
   const address = new URL(url);
   address.search = "";
   const redis = new Redis(address.href, {
-    ...(role === "subscriber" ? subscriberOptions() : commandOptions()),
     enableAutoPipelining: false,
     enableOfflineQueue: false,
+    ...optionsOf(role),
     connectTimeout: CONNECT_TIMEOUT_MS,
     maxLoadingRetryTime: LOADING_RETRY_MS,
     keepAlive: KEEP_ALIVE_MS,

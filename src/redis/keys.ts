@@ -56,6 +56,36 @@ export class Keys {
     return this.#key(room, `left:${connection}`);
   }
 
+  /** A stream: events of this room that are not yet in the queues of the endpoints that want them. */
+  outbox(room: string): string {
+    return this.#key(room, "outbox");
+  }
+
+  /** A number: events that found the room's outbox full. */
+  outboxDropped(room: string): string {
+    return this.#key(room, "outbox:dropped");
+  }
+
+  /** A string: who moves events out of the outbox now. */
+  outboxHolder(room: string): string {
+    return this.#key(room, "outbox:holder");
+  }
+
+  /** A sorted set: rooms whose outboxes may hold something, by when that was last announced. One of many shards. */
+  outboxes(shard: number): string {
+    return `${this.#prefix}:{outboxes:${shard}}`;
+  }
+
+  /** As the keys of a room, for the `_node:…` of one life of a node. A hash: its connections that were told of. */
+  connections(room: string): string {
+    return this.#key(room, "connections");
+  }
+
+  /** In front of the keys of an endpoint's queue. */
+  endpoint(name: string): string {
+    return `${this.#prefix}:{webhooks:${name}}`;
+  }
+
   /** A set: the rooms in which a node, in one life of its process, may have members. */
   nodeRooms(incarnation: string): string {
     return `${this.#prefix}:{node:${incarnation}}:rooms`;

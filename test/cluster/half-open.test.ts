@@ -16,7 +16,7 @@ const ANSWER_WITHIN_MS = 2_000 + 500;
 const REPAIRED_WITHIN_MS = 12_000;
 
 /** The requests that each of a node's connections carries. */
-const CARRIES: Record<ConnectionRole, Partial<Record<RequestName, object>>> = {
+const CARRIES: Record<Exclude<ConnectionRole, "webhooks">, Partial<Record<RequestName, object>>> = {
   commands: { sendMessage: { room: ROOM, data: "lost", id: "lost" }, setState: { room: ROOM, state: { lost: true } } },
   reads: { getHistory: { room: ROOM }, getMembers: { room: ROOM } },
   subscriber: {},

@@ -8,6 +8,8 @@ import { freePort } from "../../src/local/ports.ts";
 import { installedRedis, unpackedRedis } from "../../src/local/redis-binary.ts";
 import { spawnRedis } from "../../src/local/redis-process.ts";
 import { ended } from "../../src/local/tied-process.ts";
+import { WEBHOOK_EVENTS } from "../../src/webhooks/events.ts";
+import { apiOf } from "../support/api.ts";
 import { type Certificates, makeCertificates, noCertificates } from "../support/certificates.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
@@ -15,6 +17,7 @@ import { startRedis } from "../support/private-redis.ts";
 import { rawRedis } from "../support/raw-redis.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { stopsWithTest } from "../support/teardown.ts";
+import { startReceiver, webhooksFile } from "../support/webhook-receiver.ts";
 import { connectWitness } from "../support/witness.ts";
 
 const OPERATIONS = join(import.meta.dirname, "../../docs/operations.md");
@@ -22,8 +25,9 @@ const ROOM = "chat:access";
 const WITHOUT_OPENSSL = await noCertificates();
 
 /** The words of the command in docs/operations.md, for this prefix and password. */
-function documentedUser(prefix: string, password: string): string[] {
-  const [, block = ""] = /<!-- acl:start -->\n```\n(.*?)```/s.exec(readFileSync(OPERATIONS, "utf8")) ?? [];
+function documentedUser(prefix: string, password: string, name = "acl"): string[] {
+  const pattern = new RegExp(`<!-- ${name}:start -->\\n\`\`\`\\n(.*?)\`\`\``, "s");
+  const [, block = ""] = pattern.exec(readFileSync(OPERATIONS, "utf8")) ?? [];
   const words = block.trim().split(/\s+/);
   expect(words.slice(0, 3)).toEqual(["ACL", "SETUSER", "roomcast"]);
   return words.slice(3).map((word) => word.replace("PASSWORD", password).replace(/^([~&]\{?)roomcast/, `$1${prefix}`));
@@ -94,6 +98,50 @@ describeWithRedis("whoever reads the nodes' password for Redis", () => {
     ] as const) {
       await expect(thief.call(command, [...args]), command).rejects.toThrow("NOPERM");
     }
+  });
+});
+
+describeWithRedis("a node with webhooks", () => {
+  it("[G7] needs the further rights that are written down, and no others", async () => {
+    const server = await startRedis();
+    const admin = rawRedis(server.url);
+    const [prefix, password] = [`t${randomUUID().slice(0, 8)}`, randomUUID()];
+    for (const name of ["acl", "acl-webhooks"]) {
+      await admin.call("ACL", ["SETUSER", "roomcast", ...documentedUser(prefix, password, name)]);
+    }
+    const receiver = await startReceiver();
+    const endpoint = { url: receiver.url, secrets: [receiver.secret], events: WEBHOOK_EVENTS };
+    const cluster = await startCluster({
+      nodes: 2,
+      env: {
+        REDIS_URL: `redis://roomcast:${password}@127.0.0.1:${server.port}`,
+        REDIS_PREFIX: prefix,
+        LEASE_SECONDS: "2",
+        GRACE_SECONDS: "1",
+        WEBHOOKS: await webhooksFile({ one: { ...endpoint, retrySeconds: 1, maxDead: 1 } }),
+      },
+    });
+    await wholeLife(cluster);
+    await eventually(() => expect(receiver.of("connection.closed")).toHaveLength(1), { withinMs: 30_000 });
+    const api = apiOf(cluster.urls[0]);
+    receiver.answer = 500;
+    for (let data = 1; data <= 2; data++) {
+      await api("POST", `/rooms/${ROOM}/messages`, { body: { data } });
+      await eventually(() => expect(receiver.deliveries.at(-1)?.events[0]?.data.message.data).toBe(data));
+    }
+    const { id } = await eventually(
+      async () => {
+        const { deliveries } = (await api("GET", "/webhooks/dead")).body;
+        expect(deliveries[0]?.events[0].data.message.data).toBe(2);
+        return deliveries[0];
+      },
+      { withinMs: 20_000 },
+    );
+    receiver.answer = 200;
+    expect((await api("POST", `/webhooks/dead/${id}/replay`)).status).toBe(200);
+    await eventually(() => expect(receiver.deliveries.at(-1)).toMatchObject({ id, taken: true }));
+    await cluster.stop();
+    expect(await admin.call("ACL", "LOG")).toEqual([]);
   });
 });
 

@@ -6,6 +6,7 @@ import { apiApp } from "../../src/http/api.ts";
 import type { ModerationOfRooms } from "../../src/http/moderation.ts";
 import type { RoomsOfApplication } from "../../src/http/rooms.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
+import { NO_DEAD_LETTERS } from "../../src/webhooks/dead-letters.ts";
 
 const NEVER = new Promise<never>(() => undefined);
 
@@ -35,6 +36,7 @@ async function start(
     apiKeys,
     moderation,
     rooms: rooms as RoomsOfApplication,
+    deadLetters: NO_DEAD_LETTERS,
     timeoutMs,
     batchBytes: 10_000,
     failed: () => undefined,

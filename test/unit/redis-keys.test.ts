@@ -24,6 +24,7 @@ it("what Redis hashes of every key of a room is the room's channel, whatever sen
       fc.pre(!/[{}]/.test(room));
       const all = [keys.meta(room), keys.log(room), keys.presence(room), keys.members(room), keys.bans(room)];
       all.push(keys.dedupe(room, "u", sender, id), keys.left(room, id));
+      all.push(keys.outbox(room), keys.outboxDropped(room), keys.outboxHolder(room), keys.connections(room));
       for (const key of all) expect(hashed(key)).toBe(keys.channel(room));
       expect(new Set(all).size).toBe(all.length);
     }),

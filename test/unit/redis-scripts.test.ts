@@ -2,7 +2,9 @@ import { readdirSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { readScript } from "../../src/redis/script.ts";
 
-const FOLDERS = ["log", "nodes", "presence"].map((folder) => new URL(`../../src/${folder}/scripts/`, import.meta.url));
+const FOLDERS = ["log", "nodes", "presence", "webhooks"].map(
+  (folder) => new URL(`../../src/${folder}/scripts/`, import.meta.url),
+);
 const SCRIPTS = FOLDERS.flatMap((folder) =>
   readdirSync(folder).map((name): [string, string] => [name, readScript(new URL(name, folder)).source]),
 );

@@ -1,6 +1,6 @@
 -- Stores one message: looks its id up, numbers it, adds it to the log and publishes it. All checks come before the
 -- first write, and the writes stand in an order that an error in the middle leaves whole.
--- KEYS  1 meta, 2 log, 3 dedupe entry
+-- KEYS  1 meta, 2 log, 3 dedupe entry; where an endpoint wants messages: 4 5 outbox and what it dropped
 -- ARGV  1 channel, 2 envelope between header and body, 3 body after seq and ts, 4 epoch to start if one is needed,
 --       5 6 7 epoch, seq and ts that the node knows, 8 most messages, 9 most bytes, 10 most age, 11 life of the dedupe
 --       entry, 12 longest time between renewals (times in ms)
@@ -10,7 +10,8 @@
 --- @include "is_fork.lua"
 --- @include "trim_log.lua"
 --- @include "renew_lives.lua"
-local meta, log, dedupe = KEYS[1], KEYS[2], KEYS[3]
+--- @include "add_event.lua"
+local meta, log, dedupe, outbox, dropped = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local channel, envelope, rest, fresh_epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local known_epoch, known_seq, known_ts = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 local max_messages, max_bytes, max_age = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -46,6 +47,7 @@ end
 local place = epoch .. " " .. seq .. " " .. ts
 redis.call("SET", dedupe, place, "PX", dedupe_ms)
 redis.call("HSET", meta, "epoch", epoch, "seq", seq, "ts", ts, "cum", integer(appended))
+add_event(outbox, dropped, "k", "message", "e", epoch, "s", seq, "b", body)
 
 local floor, oldest = tonumber(head[5] or 0), tonumber(head[6] or ts)
 if not head[6] or appended - floor > max_bytes or oldest < now - max_age then

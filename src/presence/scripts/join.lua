@@ -1,5 +1,6 @@
 -- Lets a connection into a room, or refuses and changes nothing. All that a join needs to know comes of this one step.
--- KEYS  1 meta, 2 log, 3 presence, 4 members, 5 bans, 6 mark of a join that was given up
+-- KEYS  1 meta, 2 log, 3 presence, 4 members, 5 bans, 6 mark of a join that was given up; where an endpoint wants
+--       presence: 7 8 outbox and what it dropped
 -- ARGV  1 channel, 2 room (JSON), 3 connection, 4 incarnation, 5 attempt, 6 user, 7 identity (JSON without braces),
 --       8 state (JSON, or "" to keep the known one), 9 most users (0: any), 10 members to list, 11 epoch to start if one
 --       is needed, 12 most age, 13 life of dedupe entries, 14 longest time between renewals (times in ms), 15 who is told: others, nobody,
@@ -14,7 +15,9 @@
 --- @include "seat_of.lua"
 --- @include "list_members.lua"
 --- @include "publish_change.lua"
+--- @include "add_event.lua"
 local meta, log, presence, members, bans, left = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local outbox, dropped = KEYS[7], KEYS[8]
 local channel, room, connection, incarnation, attempt = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local user, identity, state = ARGV[6], ARGV[7], ARGV[8]
 local max_members, shown, fresh_epoch = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
@@ -42,7 +45,9 @@ if event then version = redis.call("HINCRBY", meta, "version", 1) end
 if first then count = count + redis.call("ZADD", members, version, user) end
 renew_lives(now, max_age, dedupe_ms, spare_ms, meta, log, { presence, members })
 if event and tells ~= "nobody" then
-  publish_change(channel, room, event, tells == "everybody" and "" or connection, user_json(identity, state), count, integer(version))
+  local whom = user_json(identity, state)
+  publish_change(channel, room, event, tells == "everybody" and "" or connection, whom, count, integer(version))
+  if first then add_event(outbox, dropped, "k", "joined", "b", whom, "n", count, "v", integer(version)) end
 end
 local reply = { "joined", table.concat({ epoch, integer(seq), integer(ts), integer(version), count }, " ") }
 for _, part in ipairs(list_members(presence, members, 0, shown)) do reply[#reply + 1] = part end

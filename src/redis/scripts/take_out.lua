@@ -1,5 +1,5 @@
 -- Takes a connection's seat away; where it was the user's last one, the user leaves and the room is told.
-local function take_out(meta, presence, members, channel, room, connection, user)
+local function take_out(meta, presence, members, channel, room, connection, user, outbox, dropped)
   if redis.call("HDEL", presence, "c:" .. connection) == 0 then return end
   if redis.call("HINCRBY", presence, "n:" .. user, -1) > 0 then return end
   local profile = redis.call("HMGET", presence, "p:" .. user, "s:" .. user)
@@ -10,5 +10,7 @@ local function take_out(meta, presence, members, channel, room, connection, user
   redis.call("PEXPIRE", meta, 3600000, "NX")
   local identity = profile[1] or '"id":' .. cjson.encode(user)
   local count = redis.call("ZCARD", members)
-  publish_change(channel, room, "userLeft", connection, user_json(identity, profile[2]), count, version)
+  local whom = user_json(identity, profile[2])
+  publish_change(channel, room, "userLeft", connection, whom, count, version)
+  add_event(outbox, dropped, "k", "left", "b", whom, "n", count, "v", version)
 end
