@@ -174,7 +174,7 @@ class Node implements RoomcastNode {
         log,
       }),
     );
-    this.#sockets = new SocketServer(this.#public, context, new TokenVerifier(tokens), socketOptions(config), {
+    this.#sockets = new SocketServer(this.#public, context, verifierOf(config, log), socketOptions(config), {
       connected: (connection) => log.debug({ connection: connection.id, user: connection.identity.user }, "connected"),
       disconnected: (connection, reason) => log.debug({ connection: connection.id, reason }, "disconnected"),
       rejected: (error) => metrics.connectionRefused(error.code),
@@ -267,6 +267,13 @@ class Node implements RoomcastNode {
     }
     return { ready: true, reason: "running" };
   }
+}
+
+function verifierOf({ tokens }: Config, log: Logger): TokenVerifier {
+  return new TokenVerifier(tokens, {
+    lost: (error) => log.warn({ err: error }, "the keys of JWKS_URL cannot be read"),
+    back: () => log.info("the keys of JWKS_URL can be read again"),
+  });
 }
 
 /** The application's server, where there is one to ask. */
