@@ -1,5 +1,6 @@
 import { createServer, type Server as HttpServer, type ServerOptions } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Server } from "socket.io";
 import { ApiKeys } from "./auth/api-keys.ts";
 import { Application } from "./auth/application.ts";
@@ -114,7 +115,12 @@ class Node implements RoomcastNode {
       review: () => this.#sockets.review(this.#store.bans),
       failed: failed("the control log failed"),
     });
-    const moderation = new Moderation({ bans: this.#store.bans, control: this.#control, log: this.#store.log });
+    const moderation = new Moderation({
+      bans: this.#store.bans,
+      control: this.#control,
+      log: this.#store.log,
+      endStoppedGrace: (of) => this.#store.endStoppedGrace(of),
+    });
     const context: RoomContext = {
       moderation,
       blocks: new Blocks(),
@@ -246,16 +252,23 @@ class Node implements RoomcastNode {
     }, CLOSE_WITHIN_MS);
     await this.#sockets.close();
     clearTimeout(cut);
-    this.#seats.close();
     this.#feeds.close();
-    this.#control.close();
     // Redis may be away: the lease then runs out by itself, with the same end.
-    await this.#store
-      .handOver(this.#config.limits.graceSeconds * 1_000)
-      .catch((error: unknown) => this.#log.warn({ err: error }, "the lease could not be handed over"));
+    await this.#handOver().catch((error: unknown) =>
+      this.#log.warn({ err: error }, "the lease could not be handed over"),
+    );
+    this.#control.close();
+    this.#seats.close();
     await this.#store.close();
     for (const server of [this.#api, this.#admin]) await closed(server);
     this.#log.info("stopped");
+  }
+
+  /** Members are left to the others. Whoever is put out until then is put out here: what was published before has come. */
+  async #handOver(): Promise<void> {
+    await this.#store.handOver(this.#config.limits.graceSeconds * 1_000);
+    await nextTurn();
+    await this.#seats.finishLeaving();
   }
 
   #readiness(): Readiness {
