@@ -3,6 +3,9 @@ import { VARIABLES, type Values, type Variable } from "./variables.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
+/** The user and the password of a URL. */
+const WITH_PASSWORD = /:\/\/[^/]*@/;
+
 type Text = { kind: "unset" } | { kind: "text"; from: string; text: string } | { kind: "problem"; problem: string };
 
 /** Why a file cannot be read, in one word where the system has one: `ENOENT`. */
@@ -35,7 +38,7 @@ export interface ReadValues {
   readonly problems: readonly string[];
 }
 
-/** Reads every variable, or the file that its `…_FILE` names. A secret's text is never part of a problem. */
+/** Reads every variable, or the file that its `…_FILE` names. A secret's text is never part of a problem, nor is a URL's password. */
 export function readValues(env: Environment): ReadValues {
   const values: Record<string, unknown> = {};
   const wrong = new Set<string>();
@@ -55,7 +58,7 @@ export function readValues(env: Environment): ReadValues {
       continue;
     }
     wrong.add(name);
-    const given = variable.secret ? "" : `, not ${JSON.stringify(read.text)}`;
+    const given = variable.secret || WITH_PASSWORD.test(read.text) ? "" : `, not ${JSON.stringify(read.text)}`;
     problems.push(`${read.from} ${parsed.error.issues[0]?.message}${given}`);
   }
   return { values: values as unknown as Values, wrong, problems };

@@ -1,5 +1,6 @@
 import { createServer, type Server as HttpServer, type ServerOptions } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Server } from "socket.io";
 import { ApiKeys } from "./auth/api-keys.ts";
 import { Application } from "./auth/application.ts";
@@ -115,7 +116,12 @@ class Node implements RoomcastNode {
       review: () => this.#sockets.review(this.#store.bans),
       failed: failed("the control log failed"),
     });
-    const moderation = new Moderation({ bans: this.#store.bans, control: this.#control, log: this.#store.log });
+    const moderation = new Moderation({
+      bans: this.#store.bans,
+      control: this.#control,
+      log: this.#store.log,
+      endStoppedGrace: (of) => this.#store.endStoppedGrace(of),
+    });
     const context: RoomContext = {
       moderation,
       blocks: new Blocks(),
@@ -176,7 +182,7 @@ class Node implements RoomcastNode {
         log,
       }),
     );
-    this.#sockets = new SocketServer(this.#public, context, new TokenVerifier(tokens), socketOptions(config), {
+    this.#sockets = new SocketServer(this.#public, context, verifierOf(config, log), socketOptions(config), {
       connected: ({ id, from, identity }) => {
         log.debug({ connection: id, user: identity.user }, "connected");
         this.#store.webhooks?.opened({ connection: id, user: from, node: config.nodeName });
@@ -254,16 +260,23 @@ class Node implements RoomcastNode {
     }, CLOSE_WITHIN_MS);
     await this.#sockets.close();
     clearTimeout(cut);
-    this.#seats.close();
     this.#feeds.close();
-    this.#control.close();
     // Redis may be away: the lease then runs out by itself, with the same end.
-    await this.#store
-      .handOver(this.#config.limits.graceSeconds * 1_000)
-      .catch((error: unknown) => this.#log.warn({ err: error }, "the lease could not be handed over"));
+    await this.#handOver().catch((error: unknown) =>
+      this.#log.warn({ err: error }, "the lease could not be handed over"),
+    );
+    this.#control.close();
+    this.#seats.close();
     await this.#store.close();
     for (const server of [this.#api, this.#admin]) await closed(server);
     this.#log.info("stopped");
+  }
+
+  /** Members are left to the others. Whoever is put out until then is put out here: what was published before has come. */
+  async #handOver(): Promise<void> {
+    await this.#store.handOver(this.#config.limits.graceSeconds * 1_000);
+    await nextTurn();
+    await this.#seats.finishLeaving();
   }
 
   #readiness(): Readiness {
@@ -275,6 +288,13 @@ class Node implements RoomcastNode {
     }
     return { ready: true, reason: "running" };
   }
+}
+
+function verifierOf({ tokens }: Config, log: Logger): TokenVerifier {
+  return new TokenVerifier(tokens, {
+    lost: (error) => log.warn({ err: error }, "the keys of JWKS_URL cannot be read"),
+    back: () => log.info("the keys of JWKS_URL can be read again"),
+  });
 }
 
 /** The application's server, where there is one to ask. */

@@ -20,7 +20,7 @@ import { Life } from "./nodes/life.ts";
 import { Pulse } from "./nodes/pulse.ts";
 import { RedisLeases } from "./nodes/redis-leases.ts";
 import { MemoryPresence } from "./presence/memory-presence.ts";
-import type { Presence } from "./presence/presence.ts";
+import type { GraceOf, Presence } from "./presence/presence.ts";
 import { RedisPresence } from "./presence/redis-presence.ts";
 import type { RoomIndex } from "./presence/seats.ts";
 import { type ConnectionRole, connectRedis, type Outage } from "./redis/connection.ts";
@@ -44,6 +44,8 @@ export interface Store {
   serve(io: Server, events: StoreEvents): void;
   /** Resolves once the store can be used, however long that takes. Rejects where the server is too old. */
   ready(): Promise<void>;
+  /** Takes out who is in the grace of a node that has stopped. Rejects with `unavailable`; may be repeated. */
+  endStoppedGrace(of: GraceOf): Promise<void>;
   /** This node stops: its members count as present for so long, and are taken out by another node after that. */
   handOver(graceMs: number): Promise<void>;
   close(): Promise<void>;
@@ -92,6 +94,7 @@ export function memoryStore({ dedupeSeconds }: Config): Store {
     webhooks: undefined,
     serve: () => undefined,
     ready: nothing,
+    endStoppedGrace: nothing,
     handOver: nothing,
     close: nothing,
   };
@@ -133,8 +136,9 @@ export function redisStore(
   const beatKey = keys.beat(incarnation.current);
   let events: StoreEvents | undefined;
   const leaseMs = config.limits.leaseSeconds * 1_000;
+  const leases = new RedisLeases(commands, keys, leaseMs);
   const life = new Life({
-    leases: new RedisLeases(commands, keys, leaseMs),
+    leases,
     incarnation,
     leaseMs,
     sweep: async (gone) => {
@@ -187,6 +191,9 @@ export function redisStore(
       await untilDone(() => channels.hearRaw(pulseChannel, (beat) => pulse.heard(beat.toString())));
       await untilDone(() => life.begin());
       webhooks?.start();
+    },
+    endStoppedGrace: async (of) => {
+      for (const stopped of await leases.released()) await presence.endGrace(stopped, of);
     },
     handOver: (graceMs) => life.end(graceMs),
     close: async () => {

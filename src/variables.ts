@@ -83,6 +83,12 @@ function httpUrl(text: string): URL | undefined {
   return url !== null && /^https?:$/.test(url.protocol) ? url : undefined;
 }
 
+/** The address of somebody else's server. `fetch` takes none with a user or a password, and names them in its error. */
+function serverUrl(text: string): URL | undefined {
+  const url = httpUrl(text);
+  return url?.username === "" && url.password === "" ? url : undefined;
+}
+
 function origin(item: string): string | undefined {
   const text = item.trim();
   return httpUrl(text)?.origin === text ? text : undefined;
@@ -172,14 +178,14 @@ export const VARIABLES = {
     true,
   ),
   JWKS_URL: optional(
-    parsed(httpUrl, "must be an http:// or https:// URL"),
+    parsed(serverUrl, "must be an http:// or https:// URL without user and password"),
     "",
     "where the public keys of tokens are (RS256, ES256, EdDSA); `https` in production, but for loopback",
   ),
   JWT_ISSUER: optional(plainText(1024), "", "the claim `iss` that tokens must have"),
   JWT_AUDIENCE: optional(plainText(1024), "", "the claim `aud` that tokens must have"),
   AUTHORIZE_URL: optional(
-    parsed(httpUrl, "must be an http:// or https:// URL"),
+    parsed(serverUrl, "must be an http:// or https:// URL without user and password"),
     "",
     "the application's server, asked about rooms that a token does not cover (docs/operations.md); `https` in production, but for loopback",
   ),

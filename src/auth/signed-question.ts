@@ -1,5 +1,6 @@
 import { createHmac, randomUUID } from "node:crypto";
 import * as z from "zod";
+import { answerText } from "./answer-text.ts";
 import { grantsSchema, type Permission, type PermissionBits, permissionBits } from "./permissions.ts";
 
 /** What the application's server is asked. It answers for all permissions at once; `permission` is the one needed now. */
@@ -67,20 +68,8 @@ export async function askBySignedPost(
     await response.body?.cancel();
     throw new Error(`the application's server answered ${response.status}`);
   }
-  const answer = answerSchema.safeParse(JSON.parse(await textOf(response)));
+  const answer = answerSchema.safeParse(JSON.parse(await answerText(response, MAX_ANSWER_BYTES)));
   if (!answer.success) throw new Error("the application's server answered no permissions", { cause: answer.error });
   const bits = permissionBits(answer.data.permissions);
   return { bits, holdsMs: bits === 0 ? NO_HOLDS_MS : answer.data.holdSeconds * 1_000 };
-}
-
-async function textOf(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of response.body ?? []) {
-    bytes += chunk.byteLength;
-    if (bytes > MAX_ANSWER_BYTES)
-      throw new Error(`the application's server answered more than ${MAX_ANSWER_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString();
 }

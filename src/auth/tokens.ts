@@ -1,17 +1,11 @@
 import { subtle, type webcrypto } from "node:crypto";
-import {
-  createRemoteJWKSet,
-  errors,
-  type JWTPayload,
-  type JWTVerifyGetKey,
-  type JWTVerifyOptions,
-  jwtVerify,
-} from "jose";
+import { errors, type JWTPayload, type JWTVerifyGetKey, type JWTVerifyOptions, jwtVerify } from "jose";
 import * as z from "zod";
 import { RoomcastError } from "../errors.ts";
 import { checkFields } from "../fields.ts";
 import { BOUNDS, userSchema } from "../protocol.ts";
 import { compilePermissions, type Permissions, roomsSchema } from "./permissions.ts";
+import { RemoteKeys, type RemoteKeysOptions } from "./remote-keys.ts";
 
 /** How tokens are verified: by secrets shared with whoever signs, or by public keys that a server publishes. */
 export type TokenKeys =
@@ -45,10 +39,6 @@ export interface Identity {
 const NOT_BEFORE_TOLERANCE_SECONDS = 5;
 /** Most bytes of a token. */
 const MAX_TOKEN_BYTES = 64 * 1024;
-const JWKS_TIMEOUT_MS = 2000;
-/** How often an unknown key may make the node read the JWKS again. */
-const JWKS_COOLDOWN_MS = 30_000;
-const JWKS_MAX_AGE_MS = 600_000;
 
 const SECRET_ALGORITHMS = ["HS256"];
 const JWKS_ALGORITHMS = ["RS256", "ES256", "EdDSA"];
@@ -129,22 +119,8 @@ function withSecrets(secrets: readonly Uint8Array[], options: JWTVerifyOptions):
   };
 }
 
-function withJwks(url: URL, options: JWTVerifyOptions): VerifyWithKey {
-  const keySet = createRemoteJWKSet(url, {
-    timeoutDuration: JWKS_TIMEOUT_MS,
-    cooldownDuration: JWKS_COOLDOWN_MS,
-    cacheMaxAge: JWKS_MAX_AGE_MS,
-  });
-  const keyOf: JWTVerifyGetKey = async (header, token) => {
-    try {
-      return await keySet(header, token);
-    } catch (error) {
-      if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) throw error;
-      throw new RoomcastError("unavailable", "the keys that verify tokens cannot be read at present: try again", {
-        cause: error,
-      });
-    }
-  };
+function withJwks(remote: RemoteKeys, options: JWTVerifyOptions): VerifyWithKey {
+  const keyOf: JWTVerifyGetKey = (header, token) => remote.keyOf(header, token);
   return async (token) => {
     try {
       return (await jwtVerify(token, keyOf, options)).payload;
@@ -168,7 +144,7 @@ export class TokenVerifier {
   readonly #algorithms: readonly string[];
   readonly #payloadOf: VerifyWithKey;
 
-  constructor(settings: TokenSettings) {
+  constructor(settings: TokenSettings, keysRead: RemoteKeysOptions = {}) {
     const { keys, issuer, audience } = settings;
     const algorithms = keys.kind === "secrets" ? SECRET_ALGORITHMS : JWKS_ALGORITHMS;
     const options: JWTVerifyOptions = {
@@ -179,7 +155,10 @@ export class TokenVerifier {
     };
     this.#settings = settings;
     this.#algorithms = algorithms;
-    this.#payloadOf = keys.kind === "secrets" ? withSecrets(keys.secrets, options) : withJwks(keys.url, options);
+    this.#payloadOf =
+      keys.kind === "secrets"
+        ? withSecrets(keys.secrets, options)
+        : withJwks(new RemoteKeys(keys.url, keysRead), options);
   }
 
   /**

@@ -1,5 +1,6 @@
 import { bannedUntil, RoomcastError } from "../errors.ts";
 import type { RoomLog } from "../log/room-log.ts";
+import type { GraceOf } from "../presence/presence.ts";
 import type { Bans } from "./bans.ts";
 import type { ControlLog } from "./control-log.ts";
 
@@ -7,6 +8,11 @@ export interface ModerationOptions {
   readonly bans: Bans;
   readonly control: ControlLog;
   readonly log: RoomLog;
+  /**
+   * Takes out who is in the grace of a node that has stopped: it hears no orders any more. Rejects with `unavailable`; may
+   * be repeated.
+   */
+  endStoppedGrace(of: GraceOf): Promise<void>;
 }
 
 /**
@@ -19,18 +25,22 @@ export class Moderation {
   readonly #bans: Bans;
   readonly #control: ControlLog;
   readonly #log: RoomLog;
+  readonly #endStoppedGrace: (of: GraceOf) => Promise<void>;
 
-  constructor({ bans, control, log }: ModerationOptions) {
+  constructor({ bans, control, log, endStoppedGrace }: ModerationOptions) {
     this.#bans = bans;
     this.#control = control;
     this.#log = log;
+    this.#endStoppedGrace = endStoppedGrace;
   }
 
   /** Puts a user out of a room, and with `banSeconds` keeps them out; returns the end of the ban in Unix milliseconds. */
   async kick(room: string, user: string, banSeconds: number | undefined): Promise<number | undefined> {
     // Stored before the order is given: who is put out and joins again at once is refused already.
     const until = banSeconds === undefined ? undefined : await this.#bans.ban(room, user, banSeconds);
+    // A node that stops after this hears it, and one that stopped before is found below.
     await this.#control.issue({ kind: "remove", room, user, until });
+    await this.#endStoppedGrace({ room, user });
     return until;
   }
 
@@ -44,6 +54,7 @@ export class Moderation {
   async close(room: string): Promise<void> {
     // In this order: whoever comes back in between is told by `resync` that the messages are gone.
     await this.#control.issue({ kind: "close", room });
+    await this.#endStoppedGrace({ room });
     await this.#log.purge(room);
   }
 
@@ -51,6 +62,7 @@ export class Moderation {
   async disconnect(user: string, blockSeconds: number | undefined): Promise<number | undefined> {
     const until = blockSeconds === undefined ? undefined : await this.#bans.block(user, blockSeconds);
     await this.#control.issue({ kind: "disconnect", user, until });
+    await this.#endStoppedGrace({ user });
     return until;
   }
 

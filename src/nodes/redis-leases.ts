@@ -18,6 +18,7 @@ export class RedisLeases implements Leases {
   readonly #scripts: ScriptRunner;
   readonly #leases: string;
   readonly #gone: string;
+  readonly #released: string;
   readonly #leaseMs: number;
 
   constructor(redis: Redis, keys: Keys, leaseMs: number) {
@@ -25,6 +26,7 @@ export class RedisLeases implements Leases {
     this.#scripts = new ScriptRunner(redis, [RENEW_LEASE, CLAIM_GONE]);
     this.#leases = keys.leases();
     this.#gone = keys.gone();
+    this.#released = keys.released();
     this.#leaseMs = leaseMs;
   }
 
@@ -50,7 +52,19 @@ export class RedisLeases implements Leases {
 
   async release(incarnation: string, afterMs: number): Promise<void> {
     try {
-      await this.#redis.zadd(this.#leases, "XX", (await this.#now()) + afterMs, incarnation);
+      const now = await this.#now();
+      await this.#redis.zremrangebyscore(this.#released, "-inf", now);
+      await this.#redis.zadd(this.#leases, "XX", now + afterMs, incarnation);
+      await this.#redis.zadd(this.#released, now + afterMs, incarnation);
+    } catch (error) {
+      throw storeFailure(error);
+    }
+  }
+
+  /** The lives that were released and have not run out: nobody answers for their members. */
+  async released(): Promise<readonly string[]> {
+    try {
+      return await this.#redis.zrangebyscore(this.#released, await this.#now(), "+inf");
     } catch (error) {
       throw storeFailure(error);
     }

@@ -48,6 +48,11 @@ export interface MemberPage {
   readonly cursor: string | undefined;
 }
 
+/** Whose grace ends: that of everybody in a room, of one user in it, or of one user in all rooms. */
+export type GraceOf =
+  | { readonly room: string; readonly user?: string | undefined }
+  | { readonly room?: undefined; readonly user: string };
+
 /** What a presence change tells the room. `by` is the connection that caused it: it does not hear of its own joining. */
 export interface PresenceChange {
   readonly kind: "userJoined" | "userLeft" | "userUpdated";

@@ -9,7 +9,7 @@ import { readList, readText, readWords } from "../redis/reply.ts";
 import { readScript, type Script, type ScriptArgument, ScriptRunner } from "../redis/script.ts";
 import { identityJson } from "./member-json.ts";
 import { pageCursor, pageLimit, SHOWN_MEMBERS } from "./member-page.ts";
-import type { Joined, JoinRequest, Member, MemberPage, Presence, Seat } from "./presence.ts";
+import type { GraceOf, Joined, JoinRequest, Member, MemberPage, Presence, Seat } from "./presence.ts";
 import type { RoomIndex } from "./seats.ts";
 
 const JOIN = readScript(new URL("./scripts/join.lua", import.meta.url));
@@ -24,6 +24,8 @@ const GIVEN_UP_MS = 600_000;
 const SWEEP_ROOMS = 20;
 /** Entries that one step of a sweep looks at. */
 const SWEEP_SLICE = 200;
+/** Rooms that are looked through for one user at a time: where the user is not in, that is one look. */
+const LOOKED_THROUGH_ROOMS = 200;
 
 export interface RedisPresenceOptions {
   /** Joins, leaves and states, in the order of the calls. */
@@ -128,14 +130,29 @@ export class RedisPresence implements Presence, RoomIndex {
   async sweepNode(incarnation: string): Promise<void> {
     const index = this.#keys.nodeRooms(incarnation);
     for (let rooms = await this.#someRooms(index); rooms.length > 0; rooms = await this.#someRooms(index)) {
-      await Promise.all(rooms.map((room) => this.#sweepRoom(room, incarnation)));
+      await Promise.all(rooms.map((room) => this.#sweepRoom(room, incarnation, "")));
       await this.#redis.srem(index, ...rooms).catch(rethrow);
     }
   }
 
-  async #sweepRoom(room: string, incarnation: string): Promise<void> {
+  /** Of the members that a node left to be back elsewhere, takes these out before that time is over. May be repeated. */
+  async endGrace(incarnation: string, { room, user = "" }: GraceOf): Promise<void> {
+    if (room !== undefined) {
+      await this.#sweepRoom(room, incarnation, user);
+      return;
+    }
+    const index = this.#keys.nodeRooms(incarnation);
+    let cursor = "0";
+    do {
+      const [next, rooms] = await this.#redis.sscan(index, cursor, "COUNT", LOOKED_THROUGH_ROOMS).catch(rethrow);
+      await Promise.all(rooms.map((one) => this.#sweepRoom(one, incarnation, user)));
+      cursor = next;
+    } while (cursor !== "0");
+  }
+
+  async #sweepRoom(room: string, incarnation: string, user: string): Promise<void> {
     let cursor: string | undefined = "0";
-    while (cursor !== undefined) cursor = await this.sweep(room, incarnation, cursor);
+    while (cursor !== undefined) cursor = await this.sweep(room, incarnation, cursor, user);
   }
 
   async #someRooms(index: string): Promise<string[]> {
@@ -145,10 +162,10 @@ export class RedisPresence implements Presence, RoomIndex {
   /**
    * Takes a slice of the connections of a node that is gone out of a room, `userLeft` once for each user whose last one
    * it was. May be repeated, and done by several nodes at a time. Goes on from the cursor of the last answer;
-   * undefined is the end.
+   * undefined is the end. With a user, only of that one.
    */
-  async sweep(room: string, incarnation: string, cursor = "0"): Promise<string | undefined> {
-    const values = [this.#keys.channel(room), JSON.stringify(room), incarnation, cursor, SWEEP_SLICE];
+  async sweep(room: string, incarnation: string, cursor = "0", user = ""): Promise<string | undefined> {
+    const values = [this.#keys.channel(room), JSON.stringify(room), incarnation, cursor, SWEEP_SLICE, user];
     const next = readText(await this.#change(SWEEP, room, this.#roomKeys(room), values));
     return next === "0" ? undefined : next;
   }

@@ -110,11 +110,16 @@ export class Seats {
    * be taken; it may then be repeated.
    */
   async putBack(): Promise<void> {
+    if (this.#leaving.size > 0) await this.finishLeaving();
+    await this.#takeAgain(this.#ofEarlierLives());
+  }
+
+  /** Resolves once what is being given up now is given up; rejects with `unavailable`. */
+  async finishLeaving(): Promise<void> {
     const leaving = [...this.#leaving.values()];
     for (let start = 0; start < leaving.length; start += SLICE) {
       await Promise.all(leaving.slice(start, start + SLICE).map((seat) => this.#presence.leave(seat)));
     }
-    await this.#takeAgain(this.#ofEarlierLives());
   }
 
   /** As `putBack`, for one room that the store lost. */

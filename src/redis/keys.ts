@@ -111,6 +111,11 @@ export class Keys {
     return `${this.#prefix}:{nodes}:gone`;
   }
 
+  /** A sorted set: lives of nodes that stopped, by the moment until which their members may be back elsewhere. */
+  released(): string {
+    return `${this.#prefix}:{nodes}:released`;
+  }
+
   #key(room: string, name: string): string {
     return `{${this.channel(room)}}:${name}`;
   }

@@ -17,12 +17,17 @@ class RefusedConnection extends Error {
 
 /** The token that a client connects with: `auth: { token }`, or the header `Authorization: Bearer …`. */
 function takeToken({ handshake }: Socket): string {
-  const { auth, headers } = handshake;
+  const { auth, headers, query } = handshake;
   const fromAuth: unknown = auth.token;
   const bearer = /^Bearer (\S+)$/i.exec(headers.authorization ?? "")?.[1];
   // The adapter answers `fetchSockets` of other nodes with the whole handshake, through Redis.
   delete auth.token;
   delete headers.authorization;
+  // Not a way to connect, but some clients put it there.
+  if (query.token !== undefined) {
+    delete query.token;
+    handshake.url = handshake.url.split("?", 1)[0] ?? "";
+  }
   const token = typeof fromAuth === "string" && fromAuth !== "" ? fromAuth : bearer;
   if (token === undefined)
     throw new RoomcastError("unauthorized", "connect with auth: { token }, or Authorization: Bearer");

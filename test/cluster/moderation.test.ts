@@ -235,3 +235,67 @@ describeWithRedis("[G7] moderation", () => {
     );
   });
 });
+
+describeWithRedis("[G7] moderation of who was on a node that stopped", () => {
+  it("a kick, a block and a closing end the grace that the node left them, and no other", async () => {
+    // Nobody's grace ends by itself.
+    const cluster = await startCluster({ nodes: 2, env: { GRACE_SECONDS: "300" } });
+    const room = "chat:stopped";
+    const [here = "", there = ""] = cluster.urls;
+    const mod = await connectWitness(here, { claims: { sub: "mod" } });
+    await mod.ok("joinRoom", { room });
+    await mod.ok("joinRoom", { room: "chat:other" });
+    for (const sub of ["kicked", "blocked", "stays"]) {
+      const gone = await connectWitness(there, { claims: { sub }, reconnection: false });
+      await gone.ok("joinRoom", { room });
+      await gone.ok("joinRoom", { room: "chat:other" });
+    }
+    const who = async (of: string) => (await mod.ok("getMembers", { room: of })).members.map(({ id }) => id).sort();
+    cluster.node(1).kill("SIGTERM");
+    expect(await cluster.node(1).ended).toBe("exit code 0");
+    expect(await who(room)).toEqual(["blocked", "kicked", "mod", "stays"]);
+
+    await mod.ok("kickMember", { room, user: "kicked" });
+    expect(await who(room)).toEqual(["blocked", "mod", "stays"]);
+    expect(await who("chat:other")).toEqual(["blocked", "kicked", "mod", "stays"]);
+    const headers = { authorization: `Bearer ${API_KEY}` };
+    const block = `${here}/v1/users/blocked/connections?blockSeconds=60`;
+    expect((await fetch(block, { method: "DELETE", headers })).status).toBe(200);
+    expect(await who(room)).toEqual(["mod", "stays"]);
+    expect(await who("chat:other")).toEqual(["kicked", "mod", "stays"]);
+    await mod.ok("closeRoom", { room: "chat:other" });
+    expect(await who("chat:other")).toEqual([]);
+    expect(await who(room)).toEqual(["mod", "stays"]);
+    await eventually(() => expect(mod.of("userLeft", room).map(({ user }) => user.id)).toEqual(["kicked", "blocked"]));
+  });
+
+  // The node hears the order by its subscription until it has handed its members over; whoever gave the order looks after
+  // that for nodes that stopped. One of both finds the member, however close they are.
+  it("a kick that is given in the very moment of the stop ends the grace", async () => {
+    const cluster = await startCluster({
+      nodes: 2,
+      env: { GRACE_SECONDS: "300", DRAIN_SECONDS: "0", RATE_LIMITS: "off" },
+    });
+    const room = "chat:moment";
+    const mod = await connectWitness(cluster.urls[0] ?? "", { claims: { sub: "mod" } });
+    await mod.ok("joinRoom", { room });
+    const users = Array.from({ length: 40 }, (_, index) => `user-${index}`);
+    for (const sub of users) {
+      const gone = await connectWitness(cluster.urls[1] ?? "", { claims: { sub }, reconnection: false });
+      await gone.ok("joinRoom", { room });
+    }
+    cluster.node(1).kill("SIGTERM");
+    let over = false;
+    const ended = cluster.node(1).ended.then(() => {
+      over = true;
+    });
+    for (const user of users) {
+      await mod.ok("kickMember", { room, user });
+      if (!over) await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    await ended;
+    await eventually(async () => {
+      expect((await mod.ok("getMembers", { room })).members.map(({ id }) => id)).toEqual(["mod"]);
+    });
+  });
+});

@@ -189,6 +189,36 @@ describeWithRedis("a sweep", () => {
     );
   });
 
+  it("[G7] of a node that stopped takes out one user, in one room or in all, or everybody in one room", async () => {
+    const stopped = await redisWorld({ incarnation: "stopped" });
+    const alive = await redisWorld({ incarnation: "alive", prefix: stopped.prefix });
+    const rooms = ["chat:1", "chat:2", "chat:3"];
+    for (const room of rooms) {
+      await stopped.presence.noteRoom(room);
+      for (const user of ["ada", "bob"]) await stopped.presence.join(join(user, `s-${user}`, { room }));
+      await stopped.presence.join(join("ada", "s-ada-2", { room }));
+    }
+    await alive.presence.join(join("ada", "a-ada", { room: "chat:3" }));
+    const who = async () => {
+      const pages = await Promise.all(rooms.map((room) => alive.presence.members(room, undefined, 10)));
+      return pages.map(({ members }) => members.map(({ id }) => id).join());
+    };
+    const ear = await alive.hear("chat:1");
+    await alive.presence.endGrace("stopped", { room: "chat:1", user: "nobody" });
+    await alive.presence.endGrace("stopped", { room: "chat:1", user: "ada" });
+    expect(await who()).toEqual(["bob", "ada,bob", "ada,bob"]);
+    await alive.presence.endGrace("stopped", { user: "ada" });
+    expect(await who()).toEqual(["bob", "bob", "ada,bob"]);
+    await alive.presence.endGrace("stopped", { room: "chat:3" });
+    expect(await who()).toEqual(["bob", "bob", "ada"]);
+    // Whoever sits here by another node stays, and whoever is left is swept like everybody.
+    await alive.presence.sweepNode("stopped");
+    expect(await who()).toEqual(["", "", "ada"]);
+    await eventually(() =>
+      expect(ear.changes.map(({ kind, user }) => `${kind} ${user.id}`)).toEqual(["userLeft ada", "userLeft bob"]),
+    );
+  });
+
   it("[G4] goes slice by slice through a large room, also when two nodes sweep it", async () => {
     const dead = await redisWorld({ incarnation: "dead" });
     const [one, two] = await Promise.all([
