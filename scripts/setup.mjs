@@ -64,22 +64,32 @@ function npm(root, args) {
   return spawnSync("npm", args, Object.assign({ shell: process.platform === "win32" }, options));
 }
 
+/** The packages whose own scripts may run: those that package.json allows, and that are here. */
+function allowedScripts(root) {
+  const allowed = JSON.parse(readFileSync(join(root, "package.json"), "utf8")).allowScripts || {};
+  return Object.keys(allowed).filter((name) => allowed[name] && existsSync(join(root, "node_modules", name)));
+}
+
+function succeeded(root, args) {
+  const done = npm(root, args);
+  if (done.status === 0) return true;
+  const words = (done.stderr || "") + (done.error ? done.error.message : "");
+  say(`npm ${args[0]} failed: ${words.trim().slice(0, 2000)}`);
+  return false;
+}
+
 function install(root) {
   say("installing what package-lock.json names (npm ci)");
   // --include=dev: NODE_ENV=production would leave out what the commands are made of.
-  // --ignore-scripts=false: the package `node` fetches its program by a script.
-  const ci = npm(root, [
-    "ci",
-    "--include=dev",
-    "--ignore-scripts=false",
-    "--no-audit",
-    "--no-fund",
-    "--loglevel=error",
-  ]);
-  if (ci.status !== 0) {
-    const words = (ci.stderr || "") + (ci.error ? ci.error.message : "");
-    say(`npm ci failed: ${words.trim().slice(0, 2000)}`);
+  // In two steps, because an npm before 11.16 knows no list of packages whose scripts may run, and runs them all.
+  if (!succeeded(root, ["ci", "--include=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"])) {
     return false;
+  }
+  // --ignore-scripts=false, whatever the machine is set to: the package `node` fetches its program by a script.
+  const allowed = allowedScripts(root);
+  if (allowed.length > 0) {
+    const rebuild = ["rebuild", "--ignore-scripts=false", "--loglevel=error"].concat(allowed);
+    if (!succeeded(root, rebuild)) return false;
   }
   const problem = nodeProblem(root);
   if (problem !== undefined) {

@@ -14,13 +14,16 @@ function project(nodeVersion: string) {
   mkdirSync(join(root, "scripts"));
   writeFileSync(join(root, "scripts/setup.mjs"), readFileSync(SETUP));
   writeFileSync(join(root, "package-lock.json"), '{"lockfileVersion":3}');
+  writeFileSync(join(root, "package.json"), '{"allowScripts":{"node":true,"elsewhere":true,"miner":false}}');
   const npm = `
     const { appendFileSync, mkdirSync, rmSync, writeFileSync } = require("node:fs");
-    appendFileSync("npm-calls", JSON.stringify(process.argv.slice(2)) + "\\n");
+    const args = process.argv.slice(2);
+    appendFileSync(args[0] === "ci" ? "npm-calls" : "npm-rebuilds", JSON.stringify(args) + "\\n");
+    if (args[0] !== "ci") process.exit(0);
     if (process.env.NPM_FAILS) { console.error("npm is unwell"); process.exit(1); }
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
     rmSync("node_modules", { recursive: true, force: true });
-    mkdirSync("node_modules/.bin", { recursive: true });
+    for (const name of [".bin", "node", "miner", "unlisted"]) mkdirSync("node_modules/" + name, { recursive: true });
     writeFileSync("node_modules/.bin/node", ${JSON.stringify(nodeVersion)}, { mode: 0o755 });
   `;
   writeFileSync(join(root, "npm-cli.cjs"), npm);
@@ -31,17 +34,18 @@ function project(nodeVersion: string) {
     setUp: (extra: Record<string, string> = {}) =>
       spawnSync(process.execPath, args, { env: { ...env, ...extra }, encoding: "utf8", cwd: tmpdir() }),
     start: () => spawn(process.execPath, args, { env, stdio: "ignore" }),
-    calls: () => {
-      try {
-        return readFileSync(join(root, "npm-calls"), "utf8")
-          .trim()
-          .split("\n")
-          .map((line) => JSON.parse(line));
-      } catch {
-        return [];
-      }
-    },
+    calls: () => linesOf(join(root, "npm-calls")),
+    rebuilds: () => linesOf(join(root, "npm-rebuilds")),
   };
+}
+
+function linesOf(file: string): string[][] {
+  try {
+    const lines = readFileSync(file, "utf8").trim().split("\n");
+    return lines.map((line) => JSON.parse(line) as string[]);
+  } catch {
+    return [];
+  }
 }
 
 const NODE_24 = "#!/bin/sh\necho v24.99.0\n";
@@ -53,14 +57,19 @@ describe("scripts/setup.mjs", () => {
     right = project(NODE_24);
   });
 
-  it("installs once, development dependencies and install scripts included, and then does nothing", () => {
+  it("installs once, development dependencies included, and then does nothing", () => {
     const first = right.setUp({ NODE_ENV: "production" });
     expect(first).toMatchObject({ status: 0, stdout: "" });
     expect(first.stderr.trim().split("\n")).toHaveLength(1);
     expect(right.calls()).toHaveLength(1);
-    expect(right.calls()[0]).toEqual(expect.arrayContaining(["ci", "--include=dev", "--ignore-scripts=false"]));
+    expect(right.calls()[0]).toEqual(expect.arrayContaining(["ci", "--include=dev", "--ignore-scripts"]));
     expect(right.setUp()).toMatchObject({ status: 0, stdout: "", stderr: "" });
     expect(right.calls()).toHaveLength(1);
+  });
+
+  it("runs install scripts only of packages that package.json allows, on any npm", () => {
+    right.setUp();
+    expect(right.rebuilds()).toEqual([["rebuild", "--ignore-scripts=false", "--loglevel=error", "node"]]);
   });
 
   it("installs again when the lock file has changed, or node_modules is gone", () => {
