@@ -105,7 +105,7 @@ async function main(): Promise<number> {
   if (options.size === "full") {
     const all = { ...committed, ...results };
     writeResults(all);
-    writePage(all);
+    writePage(readResults());
     console.log("\nwritten: docs/benchmarks.md, bench/results.json");
   }
   return failed ? 1 : 0;

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseSchedstat, parseStat } from "../../bench/cpu.ts";
 import { figuresOf, GOALS } from "../../bench/goals.ts";
@@ -7,6 +9,7 @@ import type { Measurement } from "../../bench/measurement.ts";
 import { parseOptions } from "../../bench/options.ts";
 import { compare } from "../../bench/regression.ts";
 import { page } from "../../bench/report.ts";
+import { readResults } from "../../bench/results.ts";
 import { median, percentile, ratioOf } from "../../bench/statistics.ts";
 import { goalTable, table, withSpread } from "../../bench/table.ts";
 
@@ -138,6 +141,10 @@ describe("bench: the page and the command line", () => {
     for (const words of ["## room", "2026-01-31, 2 rounds, on a machine", "A note.", "| ws", "not measured"]) {
       expect(text).toContain(words);
     }
+  });
+
+  it("docs/benchmarks.md is what bench/results.json makes", () => {
+    expect(readFileSync(join(import.meta.dirname, "../../docs/benchmarks.md"), "utf8")).toBe(page(readResults()));
   });
 
   it("reads the command line, and names what is wrong", () => {
