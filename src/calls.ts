@@ -1,5 +1,14 @@
 import * as z from "zod";
-import { batchPayload, historyPayload, membersPayload, nothingPayload, sentPayload, untilPayload } from "./payloads.ts";
+import {
+  batchPayload,
+  historyPayload,
+  membersPayload,
+  nothingPayload,
+  roomPayload,
+  roomsPayload,
+  sentPayload,
+  untilPayload,
+} from "./payloads.ts";
 import {
   BOUNDS,
   banSecondsSchema,
@@ -109,6 +118,30 @@ export const CALLS = {
     body: signal,
     status: 202,
     answer: nothingPayload,
+  },
+  listRooms: {
+    method: "get",
+    path: "/rooms",
+    does: "reads a page of the rooms that somebody is in, of one type or of all",
+    params: none,
+    query: z.object({
+      type: z.string().min(1).max(BOUNDS.roomBytes).optional(),
+      cursor: z.string().min(1).max(400).optional(),
+      limit: inText(z.int().min(1).max(BOUNDS.pageMembers)).default(BOUNDS.pageMembers),
+    }),
+    body: undefined,
+    status: 200,
+    answer: roomsPayload,
+  },
+  getRoom: {
+    method: "get",
+    path: "/rooms/{room}",
+    does: "says how many are in a room, and where its log ends",
+    params: ofRoom,
+    query: none,
+    body: undefined,
+    status: 200,
+    answer: roomPayload,
   },
   getMembers: {
     method: "get",

@@ -16,6 +16,7 @@ import { publicApp } from "./http/public-app.ts";
 import { Blocks } from "./moderation/blocks.ts";
 import { ControlLog } from "./moderation/control-log.ts";
 import { Moderation } from "./moderation/moderation.ts";
+import { OccupiedRooms } from "./presence/occupied-rooms.ts";
 import { Seats } from "./presence/seats.ts";
 import type { WelcomeLimits } from "./protocol.ts";
 import type { RoomContext } from "./room/context.ts";
@@ -72,6 +73,7 @@ class Node implements RoomcastNode {
   readonly #log: Logger;
   readonly #store: Store;
   readonly #feeds: Feeds;
+  readonly #occupied: OccupiedRooms;
   readonly #seats: Seats;
   readonly #sockets: SocketServer;
   readonly #public: HttpServer;
@@ -105,7 +107,8 @@ class Node implements RoomcastNode {
       lost: (room) => this.#seats.putBackIn(room),
       closed: (feed) => metrics.roomClosed(feed),
     });
-    this.#seats = new Seats(this.#store.presence, this.#store.index, failed("leaving a room failed"));
+    this.#occupied = new OccupiedRooms(this.#store.directory);
+    this.#seats = new Seats(this.#store.presence, this.#store.index, this.#occupied, failed("leaving a room failed"));
     this.#control = new ControlLog({
       channels: this.#store.channels,
       log: this.#store.log,
@@ -139,6 +142,7 @@ class Node implements RoomcastNode {
     const apiKeys = new ApiKeys(config.api.kind === "off" ? [] : config.api.keys);
     const rooms = new Rooms({
       ...context,
+      directory: this.#store.directory,
       payloadBytes: config.limits.maxPayloadBytes,
       signal: (event) => this.io.to(event.room).emit("signal", event),
     });
@@ -247,6 +251,7 @@ class Node implements RoomcastNode {
     await this.#sockets.close();
     clearTimeout(cut);
     this.#seats.close();
+    this.#occupied.close();
     this.#feeds.close();
     this.#control.close();
     // Redis may be away: the lease then runs out by itself, with the same end.

@@ -44,6 +44,18 @@ export const membersPayload: z.ZodType<Replies["getMembers"]> = z.object({
   cursor: z.string().optional(),
 });
 
+const roomState = { room: z.string(), members: whole, connections: whole, position: positionPayload };
+/** Whether everything is in an answer that is put together from many parts, and what is not. */
+const completeness = { complete: z.boolean(), missing: z.array(z.string()).optional() };
+
+export const roomPayload = z.object({ ...roomState, complete: z.literal(true) });
+
+export const roomsPayload = z.object({
+  rooms: z.array(z.object(roomState)),
+  cursor: z.string().optional(),
+  ...completeness,
+});
+
 /** Until when somebody is kept out, if at all. */
 export const untilPayload: z.ZodType<Replies["kickMember"]> = z.object({ until: moment.optional() });
 

@@ -17,9 +17,12 @@ import { Incarnation } from "./nodes/incarnation.ts";
 import { Life } from "./nodes/life.ts";
 import { Pulse } from "./nodes/pulse.ts";
 import { RedisLeases } from "./nodes/redis-leases.ts";
+import { MemoryDirectory } from "./presence/memory-directory.ts";
 import { MemoryPresence } from "./presence/memory-presence.ts";
 import type { Presence } from "./presence/presence.ts";
+import { RedisDirectory } from "./presence/redis-directory.ts";
 import { RedisPresence } from "./presence/redis-presence.ts";
+import type { RoomDirectory } from "./presence/room-directory.ts";
 import type { RoomIndex } from "./presence/seats.ts";
 import { type ConnectionRole, connectRedis, type Outage } from "./redis/connection.ts";
 import { Keys } from "./redis/keys.ts";
@@ -32,6 +35,7 @@ export interface Store {
   readonly presence: Presence;
   readonly bans: Bans;
   readonly index: RoomIndex;
+  readonly directory: RoomDirectory;
   readonly channels: RoomChannels;
   readonly pulse: StorePulse;
   /** Puts the adapter under a Socket.IO server, and tells when the node stops and starts hearing the others. */
@@ -81,6 +85,7 @@ export function memoryStore({ dedupeSeconds }: Config): Store {
     presence,
     bans,
     index: presence,
+    directory: new MemoryDirectory(log, presence),
     channels,
     pulse: { hearing: true, silentMs: 0, unwrittenMs: 0, refusal: undefined },
     serve: () => undefined,
@@ -114,6 +119,7 @@ export function redisStore(config: Config, { url, tls }: RedisServer, log: Logge
   });
   const incarnation = new Incarnation();
   const presence = new RedisPresence({ commands, reads, keys, incarnation, dedupeMs });
+  const directory = new RedisDirectory({ commands, reads, keys });
   const pulseChannel = keys.pulse(incarnation.current);
   const beatKey = keys.beat(incarnation.current);
   let events: StoreEvents | undefined;
@@ -124,7 +130,7 @@ export function redisStore(config: Config, { url, tls }: RedisServer, log: Logge
     leaseMs,
     sweep: async (gone) => {
       log.warn({ incarnation: gone }, "a node is gone: taking its members out");
-      await presence.sweepNode(gone);
+      await presence.sweepNode(gone, (rooms) => directory.review(rooms));
     },
     renewed: (announced) => {
       log.warn({ announced }, "the lease was lost: putting the members back");
@@ -158,6 +164,7 @@ export function redisStore(config: Config, { url, tls }: RedisServer, log: Logge
     presence,
     bans: new RedisBans({ commands, reads, keys }),
     index: presence,
+    directory,
     channels,
     pulse,
     serve: (io, told) => {

@@ -7,7 +7,7 @@ import type { Rooms } from "../room/rooms.ts";
 import type { Caller, Handlers } from "./call.ts";
 
 /** What `/v1` needs of `Rooms`. */
-export type RoomsOfApplication = Pick<Rooms, "send" | "signal" | "history" | "members">;
+export type RoomsOfApplication = Pick<Rooms, "send" | "signal" | "history" | "members" | "list" | "look">;
 
 type OfRooms =
   | "sendMessage"
@@ -16,6 +16,8 @@ type OfRooms =
   | "sendSignal"
   | "signalToUser"
   | "getHistory"
+  | "listRooms"
+  | "getRoom"
   | "getMembers";
 
 /** The calls that send to rooms and read them. */
@@ -35,6 +37,17 @@ export function roomCalls(rooms: RoomsOfApplication): Pick<Handlers, OfRooms> {
       return {};
     },
     getHistory: ({ params: { room }, query }) => rooms.history(room, query),
+    listRooms: async ({ query: { type, cursor, limit } }) => {
+      const page = await rooms.list(type, cursor, limit);
+      const missing = [...page.missing];
+      return {
+        rooms: [...page.rooms],
+        ...(page.cursor !== undefined && { cursor: page.cursor }),
+        complete: missing.length === 0,
+        ...(missing.length > 0 && { missing }),
+      };
+    },
+    getRoom: async ({ params: { room } }) => ({ ...(await rooms.look(room)), complete: true }),
     getMembers: ({ params: { room }, query: { cursor, limit } }) => rooms.members(room, cursor, limit),
   };
 }

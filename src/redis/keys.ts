@@ -61,6 +61,11 @@ export class Keys {
     return `${this.#prefix}:{node:${incarnation}}:rooms`;
   }
 
+  /** A sorted set, by name: occupied rooms whose names fall into this shard. */
+  roomShard(shard: number): string {
+    return `${this.#prefix}:{rooms:${shard}}:occupied`;
+  }
+
   /** The channel on which a node, in one life of its process, speaks to itself. */
   pulse(incarnation: string): string {
     return `${this.#prefix}:pulse:${incarnation}`;
