@@ -3,6 +3,7 @@ import {
   batchPayload,
   historyPayload,
   membersPayload,
+  nodesPayload,
   nothingPayload,
   roomPayload,
   roomsPayload,
@@ -225,6 +226,16 @@ export const CALLS = {
     body: undefined,
     status: 200,
     answer: nothingPayload,
+  },
+  listNodes: {
+    method: "get",
+    path: "/nodes",
+    does: "lists the nodes that live, and how each of them is",
+    params: none,
+    query: none,
+    body: undefined,
+    status: 200,
+    answer: nodesPayload,
   },
 } as const satisfies Record<string, CallRow>;
 

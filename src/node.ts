@@ -16,6 +16,8 @@ import { publicApp } from "./http/public-app.ts";
 import { Blocks } from "./moderation/blocks.ts";
 import { ControlLog } from "./moderation/control-log.ts";
 import { Moderation } from "./moderation/moderation.ts";
+import { LoadGauge } from "./nodes/load-gauge.ts";
+import type { NodeLoad } from "./nodes/node-list.ts";
 import { OccupiedRooms } from "./presence/occupied-rooms.ts";
 import { Seats } from "./presence/seats.ts";
 import type { WelcomeLimits } from "./protocol.ts";
@@ -27,6 +29,7 @@ import { SocketServer } from "./socket/server.ts";
 import { memoryStore, redisStore, type Store } from "./store.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { Metrics } from "./telemetry/metrics.ts";
+import { VERSION } from "./version.ts";
 
 /** Redis may be away, or take no writes, for this long before the balancer is told, so that a blip does not empty it. In milliseconds. */
 const UNREADY_AFTER_MS = 3_000;
@@ -80,6 +83,8 @@ class Node implements RoomcastNode {
   readonly #admin: HttpServer;
   readonly #api: HttpServer | undefined;
   readonly #control: ControlLog;
+  readonly #startedAt = Date.now();
+  readonly #gauge = new LoadGauge();
   #phase: "starting" | "running" | "draining" = "starting";
   #drained: Promise<void> | undefined;
   /** The public port's connections; an HTTP server forgets those that became websockets. */
@@ -149,6 +154,7 @@ class Node implements RoomcastNode {
     const api: ApiOptions = {
       apiKeys,
       moderation,
+      nodes: this.#store.nodes,
       rooms,
       timeoutMs: config.limits.requestTimeoutMs,
       batchBytes: config.limits.maxBatchBytes,
@@ -206,6 +212,7 @@ class Node implements RoomcastNode {
         this.#feeds.suspectAll();
         this.#control.suspect();
       },
+      load: () => this.#load(),
     });
   }
 
@@ -261,6 +268,18 @@ class Node implements RoomcastNode {
     await this.#store.close();
     for (const server of [this.#api, this.#admin]) await closed(server);
     this.#log.info("stopped");
+  }
+
+  #load(): NodeLoad {
+    return {
+      name: this.#config.nodeName,
+      startedAt: this.#startedAt,
+      connections: this.#sockets.connections,
+      rooms: this.#feeds.size,
+      eventLoopUtilization: this.#gauge.utilization(),
+      draining: this.#phase === "draining",
+      version: VERSION,
+    };
   }
 
   #readiness(): Readiness {

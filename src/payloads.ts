@@ -56,6 +56,22 @@ export const roomsPayload = z.object({
   ...completeness,
 });
 
+export const nodesPayload = z.object({
+  nodes: z.array(
+    z.object({
+      id: z.string().meta({ description: "One life of the node's process" }),
+      name: z.string(),
+      startedAt: moment,
+      connections: whole,
+      rooms: whole.meta({ description: "Rooms that it follows" }),
+      eventLoopUtilization: z.number().min(0).max(1),
+      draining: z.boolean(),
+      version: z.string(),
+    }),
+  ),
+  ...completeness,
+});
+
 /** Until when somebody is kept out, if at all. */
 export const untilPayload: z.ZodType<Replies["kickMember"]> = z.object({ until: moment.optional() });
 

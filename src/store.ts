@@ -15,8 +15,10 @@ import { MemoryBans } from "./moderation/memory-bans.ts";
 import { RedisBans } from "./moderation/redis-bans.ts";
 import { Incarnation } from "./nodes/incarnation.ts";
 import { Life } from "./nodes/life.ts";
+import type { NodeList, NodeLoad } from "./nodes/node-list.ts";
 import { Pulse } from "./nodes/pulse.ts";
 import { RedisLeases } from "./nodes/redis-leases.ts";
+import { RedisNodeList } from "./nodes/redis-node-list.ts";
 import { MemoryDirectory } from "./presence/memory-directory.ts";
 import { MemoryPresence } from "./presence/memory-presence.ts";
 import type { Presence } from "./presence/presence.ts";
@@ -36,6 +38,7 @@ export interface Store {
   readonly bans: Bans;
   readonly index: RoomIndex;
   readonly directory: RoomDirectory;
+  readonly nodes: NodeList;
   readonly channels: RoomChannels;
   readonly pulse: StorePulse;
   /** Puts the adapter under a Socket.IO server, and tells when the node stops and starts hearing the others. */
@@ -71,7 +74,12 @@ export interface StoreEvents {
   renewed(announced: boolean): void;
   /** After `renewed`: puts them back. */
   putBack(): Promise<void>;
+  /** How this node is now, for the list of nodes. */
+  load(): NodeLoad;
 }
+
+/** The id of the one node there is where nothing is shared. */
+const ONLY_NODE = "memory";
 
 /** Everything in this process: one node, gone with it. */
 export function memoryStore({ dedupeSeconds }: Config): Store {
@@ -80,15 +88,21 @@ export function memoryStore({ dedupeSeconds }: Config): Store {
   const nothing = () => Promise.resolve();
   const bans = new MemoryBans();
   const presence = new MemoryPresence(log, channels, bans);
+  let load: (() => NodeLoad) | undefined;
   return {
     log,
     presence,
     bans,
     index: presence,
     directory: new MemoryDirectory(log, presence),
+    nodes: {
+      list: async () => ({ nodes: load === undefined ? [] : [{ id: ONLY_NODE, ...load() }], missing: [] }),
+    },
     channels,
     pulse: { hearing: true, silentMs: 0, unwrittenMs: 0, refusal: undefined },
-    serve: () => undefined,
+    serve: (_io, events) => {
+      load = events.load;
+    },
     ready: nothing,
     handOver: nothing,
     close: nothing,
@@ -120,12 +134,13 @@ export function redisStore(config: Config, { url, tls }: RedisServer, log: Logge
   const incarnation = new Incarnation();
   const presence = new RedisPresence({ commands, reads, keys, incarnation, dedupeMs });
   const directory = new RedisDirectory({ commands, reads, keys });
+  const nodes = new RedisNodeList({ commands, reads, keys });
   const pulseChannel = keys.pulse(incarnation.current);
   const beatKey = keys.beat(incarnation.current);
   let events: StoreEvents | undefined;
   const leaseMs = config.limits.leaseSeconds * 1_000;
   const life = new Life({
-    leases: new RedisLeases(commands, keys, leaseMs),
+    leases: new RedisLeases(commands, keys, leaseMs, { nodes, load: () => events?.load() }),
     incarnation,
     leaseMs,
     sweep: async (gone) => {
@@ -165,6 +180,7 @@ export function redisStore(config: Config, { url, tls }: RedisServer, log: Logge
     bans: new RedisBans({ commands, reads, keys }),
     index: presence,
     directory,
+    nodes,
     channels,
     pulse,
     serve: (io, told) => {

@@ -4,7 +4,7 @@ import { checkFields } from "../fields.ts";
 import type { BatchResult } from "../payloads.ts";
 import { idSchema, roomNameProblem, roomOfUser } from "../protocol.ts";
 import type { Rooms } from "../room/rooms.ts";
-import type { Caller, Handlers } from "./call.ts";
+import { type Caller, completeness, type Handlers } from "./call.ts";
 
 /** What `/v1` needs of `Rooms`. */
 export type RoomsOfApplication = Pick<Rooms, "send" | "signal" | "history" | "members" | "list" | "look">;
@@ -39,12 +39,10 @@ export function roomCalls(rooms: RoomsOfApplication): Pick<Handlers, OfRooms> {
     getHistory: ({ params: { room }, query }) => rooms.history(room, query),
     listRooms: async ({ query: { type, cursor, limit } }) => {
       const page = await rooms.list(type, cursor, limit);
-      const missing = [...page.missing];
       return {
         rooms: [...page.rooms],
         ...(page.cursor !== undefined && { cursor: page.cursor }),
-        complete: missing.length === 0,
-        ...(missing.length > 0 && { missing }),
+        ...completeness(page.missing),
       };
     },
     getRoom: async ({ params: { room } }) => ({ ...(await rooms.look(room)), complete: true }),

@@ -81,6 +81,11 @@ export class Keys {
     return `${this.#prefix}:{nodes}:leases`;
   }
 
+  /** A hash: what each node told last of how it is, by its life. */
+  nodes(): string {
+    return `${this.#prefix}:{nodes}:info`;
+  }
+
   /** A sorted set: lives of nodes that are over, by the moment from which somebody else may clear up after them. */
   gone(): string {
     return `${this.#prefix}:{nodes}:gone`;

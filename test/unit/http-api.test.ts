@@ -34,6 +34,7 @@ async function start(
   const options = {
     apiKeys,
     moderation,
+    nodes: { list: async () => ({ nodes: [], missing: [] }) },
     rooms: rooms as RoomsOfApplication,
     timeoutMs,
     batchBytes: 10_000,
