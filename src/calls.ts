@@ -53,6 +53,7 @@ function inText<Schema extends z.ZodType<number, number>>(schema: Schema) {
 const none = z.object({});
 const ofRoom = z.object({ room: roomSchema });
 const ofUser = z.object({ user: userSchema });
+const ofMessage = z.object({ room: roomSchema, seq: inText(seqSchema) });
 const ofMember = z.object({ room: roomSchema, user: userSchema });
 
 /** What the application's servers may say of a message; the rest is in the path. */
@@ -109,6 +110,16 @@ export const CALLS = {
     body: undefined,
     status: 200,
     answer: historyPayload,
+  },
+  removeMessage: {
+    method: "delete",
+    path: "/rooms/{room}/messages/{seq}",
+    does: "takes one message back: its `seq` stays, its data goes, and members get `messageRemoved`",
+    params: ofMessage,
+    query: none,
+    body: undefined,
+    status: 200,
+    answer: nothingPayload,
   },
   sendSignal: {
     method: "post",

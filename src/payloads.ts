@@ -26,6 +26,8 @@ export const messagePayload: z.ZodType<Message> = z.object({
   from: fromPayload,
   event: z.string(),
   data: z.unknown(),
+  removed: z.literal(true).optional().meta({ description: "It was taken back: data is null" }),
+  removes: z.int().min(1).optional().meta({ description: "Not a message, but the taking back of the one at this seq" }),
 });
 
 const sent = { id: z.string(), seq: z.int().min(1), ts: moment, duplicate: z.boolean() };

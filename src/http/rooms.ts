@@ -7,7 +7,7 @@ import type { Rooms } from "../room/rooms.ts";
 import { type Caller, completeness, type Handlers } from "./call.ts";
 
 /** What `/v1` needs of `Rooms`. */
-export type RoomsOfApplication = Pick<Rooms, "send" | "signal" | "history" | "members" | "list" | "look">;
+export type RoomsOfApplication = Pick<Rooms, "send" | "signal" | "history" | "members" | "list" | "look" | "takeBack">;
 
 type OfRooms =
   | "sendMessage"
@@ -16,6 +16,7 @@ type OfRooms =
   | "sendSignal"
   | "signalToUser"
   | "getHistory"
+  | "removeMessage"
   | "listRooms"
   | "getRoom"
   | "getMembers";
@@ -37,6 +38,10 @@ export function roomCalls(rooms: RoomsOfApplication): Pick<Handlers, OfRooms> {
       return {};
     },
     getHistory: ({ params: { room }, query }) => rooms.history(room, query),
+    removeMessage: async ({ params: { room, seq } }) => {
+      await rooms.takeBack(room, seq);
+      return {};
+    },
     listRooms: async ({ query: { type, cursor, limit } }) => {
       const page = await rooms.list(type, cursor, limit);
       return {

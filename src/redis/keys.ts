@@ -26,6 +26,11 @@ export class Keys {
     return this.#key(room, "log");
   }
 
+  /** A hash by `seq`: what is read in the place of messages that were taken back. */
+  removed(room: string): string {
+    return this.#key(room, "removed");
+  }
+
   /** A hash: an entry a connection, and count, profile and state of each user. */
   presence(room: string): string {
     return this.#key(room, "presence");
@@ -47,7 +52,7 @@ export class Keys {
   }
 
   /** The length in front keeps apart what would be spelt alike: `a` with `b:k1`, and `a:b` with `k1`. */
-  dedupe(room: string, space: "u" | "k", sender: string, id: string): string {
+  dedupe(room: string, space: "u" | "k" | "r", sender: string, id: string): string {
     return this.#key(room, `id:${space}${Buffer.byteLength(sender)}:${sender}:${id}`);
   }
 

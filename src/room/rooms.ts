@@ -11,6 +11,7 @@ import { restOf } from "./draft.ts";
 import { type HistoryQuery, readHistory } from "./history.ts";
 import { encodeJson } from "./json.ts";
 import { readMembers } from "./members.ts";
+import { takeBack } from "./take-back.ts";
 
 /** A message of the application's own servers. */
 export interface ServerMessage {
@@ -83,6 +84,12 @@ export class Rooms {
   /** A page of the log, oldest first; `position` is the log's end. */
   history(room: string, query: HistoryQuery): Promise<Replies["getHistory"]> {
     return readHistory(this.#options.log, room, query, this.#options.types.of(room).retention);
+  }
+
+  /** Takes a message back. May be repeated. Rejects with `not_found` where no message stands at `seq`. */
+  takeBack(room: string, seq: number): Promise<void> {
+    const { log, feeds, types } = this.#options;
+    return takeBack(log, feeds, room, seq, types.of(room).retention);
   }
 
   /** A page of who is there, in the order of their coming. Rejects with `bad_request` for a cursor that is none of ours. */
