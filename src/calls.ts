@@ -4,7 +4,10 @@ import {
   deadPayload,
   historyPayload,
   membersPayload,
+  nodesPayload,
   nothingPayload,
+  roomPayload,
+  roomsPayload,
   sentPayload,
   untilPayload,
 } from "./payloads.ts";
@@ -51,6 +54,7 @@ function inText<Schema extends z.ZodType<number, number>>(schema: Schema) {
 const none = z.object({});
 const ofRoom = z.object({ room: roomSchema });
 const ofUser = z.object({ user: userSchema });
+const ofMessage = z.object({ room: roomSchema, seq: inText(seqSchema) });
 const ofMember = z.object({ room: roomSchema, user: userSchema });
 
 /** What the application's servers may say of a message; the rest is in the path. */
@@ -108,6 +112,16 @@ export const CALLS = {
     status: 200,
     answer: historyPayload,
   },
+  removeMessage: {
+    method: "delete",
+    path: "/rooms/{room}/messages/{seq}",
+    does: "takes one message back: its `seq` stays, its data goes, and members get `messageRemoved`",
+    params: ofMessage,
+    query: none,
+    body: undefined,
+    status: 200,
+    answer: nothingPayload,
+  },
   sendSignal: {
     method: "post",
     path: "/rooms/{room}/signals",
@@ -117,6 +131,30 @@ export const CALLS = {
     body: signal,
     status: 202,
     answer: nothingPayload,
+  },
+  listRooms: {
+    method: "get",
+    path: "/rooms",
+    does: "reads a page of the rooms that somebody is in, of one type or of all",
+    params: none,
+    query: z.object({
+      type: z.string().min(1).max(BOUNDS.roomBytes).optional(),
+      cursor: z.string().min(1).max(400).optional(),
+      limit: inText(z.int().min(1).max(BOUNDS.pageMembers)).default(BOUNDS.pageMembers),
+    }),
+    body: undefined,
+    status: 200,
+    answer: roomsPayload,
+  },
+  getRoom: {
+    method: "get",
+    path: "/rooms/{room}",
+    does: "says how many are in a room, and where its log ends",
+    params: ofRoom,
+    query: none,
+    body: undefined,
+    status: 200,
+    answer: roomPayload,
   },
   getMembers: {
     method: "get",
@@ -200,6 +238,16 @@ export const CALLS = {
     body: undefined,
     status: 200,
     answer: nothingPayload,
+  },
+  listNodes: {
+    method: "get",
+    path: "/nodes",
+    does: "lists the nodes that live, and how each of them is",
+    params: none,
+    query: none,
+    body: undefined,
+    status: 200,
+    answer: nodesPayload,
   },
   listDeadWebhooks: {
     method: "get",

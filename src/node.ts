@@ -17,6 +17,9 @@ import { publicApp } from "./http/public-app.ts";
 import { Blocks } from "./moderation/blocks.ts";
 import { ControlLog } from "./moderation/control-log.ts";
 import { Moderation } from "./moderation/moderation.ts";
+import { LoadGauge } from "./nodes/load-gauge.ts";
+import type { NodeLoad } from "./nodes/node-list.ts";
+import { OccupiedRooms } from "./presence/occupied-rooms.ts";
 import { Seats } from "./presence/seats.ts";
 import type { WelcomeLimits } from "./protocol.ts";
 import type { RoomContext } from "./room/context.ts";
@@ -27,6 +30,7 @@ import { SocketServer } from "./socket/server.ts";
 import { memoryStore, redisStore, type Store } from "./store.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { Metrics } from "./telemetry/metrics.ts";
+import { VERSION } from "./version.ts";
 import { NO_DEAD_LETTERS } from "./webhooks/dead-letters.ts";
 
 /** Redis may be away, or take no writes, for this long before the balancer is told, so that a blip does not empty it. In milliseconds. */
@@ -74,12 +78,15 @@ class Node implements RoomcastNode {
   readonly #log: Logger;
   readonly #store: Store;
   readonly #feeds: Feeds;
+  readonly #occupied: OccupiedRooms;
   readonly #seats: Seats;
   readonly #sockets: SocketServer;
   readonly #public: HttpServer;
   readonly #admin: HttpServer;
   readonly #api: HttpServer | undefined;
   readonly #control: ControlLog;
+  readonly #startedAt = Date.now();
+  readonly #gauge = new LoadGauge();
   #phase: "starting" | "running" | "draining" = "starting";
   #drained: Promise<void> | undefined;
   /** The public port's connections; an HTTP server forgets those that became websockets. */
@@ -107,7 +114,8 @@ class Node implements RoomcastNode {
       lost: (room) => this.#seats.putBackIn(room),
       closed: (feed) => metrics.roomClosed(feed),
     });
-    this.#seats = new Seats(this.#store.presence, this.#store.index, failed("leaving a room failed"));
+    this.#occupied = new OccupiedRooms(this.#store.directory);
+    this.#seats = new Seats(this.#store.presence, this.#store.index, this.#occupied, failed("leaving a room failed"));
     this.#control = new ControlLog({
       channels: this.#store.channels,
       log: this.#store.log,
@@ -146,12 +154,14 @@ class Node implements RoomcastNode {
     const apiKeys = new ApiKeys(config.api.kind === "off" ? [] : config.api.keys);
     const rooms = new Rooms({
       ...context,
+      directory: this.#store.directory,
       payloadBytes: config.limits.maxPayloadBytes,
       signal: (event) => this.io.to(event.room).emit("signal", event),
     });
     const api: ApiOptions = {
       apiKeys,
       moderation,
+      nodes: this.#store.nodes,
       rooms,
       deadLetters: this.#store.webhooks?.dead ?? NO_DEAD_LETTERS,
       timeoutMs: config.limits.requestTimeoutMs,
@@ -216,6 +226,7 @@ class Node implements RoomcastNode {
         this.#feeds.suspectAll();
         this.#control.suspect();
       },
+      load: () => this.#load(),
     });
   }
 
@@ -260,6 +271,7 @@ class Node implements RoomcastNode {
     }, CLOSE_WITHIN_MS);
     await this.#sockets.close();
     clearTimeout(cut);
+    this.#occupied.close();
     this.#feeds.close();
     // Redis may be away: the lease then runs out by itself, with the same end.
     await this.#handOver().catch((error: unknown) =>
@@ -277,6 +289,18 @@ class Node implements RoomcastNode {
     await this.#store.handOver(this.#config.limits.graceSeconds * 1_000);
     await nextTurn();
     await this.#seats.finishLeaving();
+  }
+
+  #load(): NodeLoad {
+    return {
+      name: this.#config.nodeName,
+      startedAt: this.#startedAt,
+      connections: this.#sockets.connections,
+      rooms: this.#feeds.size,
+      eventLoopUtilization: this.#gauge.utilization(),
+      draining: this.#phase === "draining",
+      version: VERSION,
+    };
   }
 
   #readiness(): Readiness {

@@ -26,6 +26,8 @@ export const messagePayload: z.ZodType<Message> = z.object({
   from: fromPayload,
   event: z.string(),
   data: z.unknown(),
+  removed: z.literal(true).optional().meta({ description: "It was taken back: data is null" }),
+  removes: z.int().min(1).optional().meta({ description: "Not a message, but the taking back of the one at this seq" }),
 });
 
 const sent = { id: z.string(), seq: z.int().min(1), ts: moment, duplicate: z.boolean() };
@@ -42,6 +44,34 @@ export const membersPayload: z.ZodType<Replies["getMembers"]> = z.object({
   memberCount: whole,
   version: whole,
   cursor: z.string().optional(),
+});
+
+const roomState = { room: z.string(), members: whole, connections: whole, position: positionPayload };
+/** Whether everything is in an answer that is put together from many parts, and what is not. */
+const completeness = { complete: z.boolean(), missing: z.array(z.string()).optional() };
+
+export const roomPayload = z.object({ ...roomState, complete: z.literal(true) });
+
+export const roomsPayload = z.object({
+  rooms: z.array(z.object(roomState)),
+  cursor: z.string().optional(),
+  ...completeness,
+});
+
+export const nodesPayload = z.object({
+  nodes: z.array(
+    z.object({
+      id: z.string().meta({ description: "One life of the node's process" }),
+      name: z.string(),
+      startedAt: moment,
+      connections: whole,
+      rooms: whole.meta({ description: "Rooms that it follows" }),
+      eventLoopUtilization: z.number().min(0).max(1),
+      draining: z.boolean(),
+      version: z.string(),
+    }),
+  ),
+  ...completeness,
 });
 
 /** Until when somebody is kept out, if at all. */

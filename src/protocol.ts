@@ -155,6 +155,10 @@ export interface Message {
   from: { id: string; name?: string };
   event: string;
   data: unknown;
+  /** It was taken back: `data` is `null`, and nobody is given what it was. */
+  removed?: true;
+  /** In a page: not a message, but the place in the log at which the message of this `seq` was taken back. */
+  removes?: number;
 }
 
 /** What an ok acknowledgement adds to `{ ok: true }`. */
@@ -209,6 +213,7 @@ export interface ServerEvents {
     limits: WelcomeLimits;
   };
   message: Message;
+  messageRemoved: { room: string; seq: number; at: { seq: number; ts: number } };
   signal: { room: string; from: { id: string; name?: string }; event: string; data?: unknown };
   userJoined: { room: string; user: WireMember; memberCount: number; version: number };
   userLeft: { room: string; user: WireMember; memberCount: number; version: number };

@@ -17,11 +17,16 @@ import { MemoryBans } from "./moderation/memory-bans.ts";
 import { RedisBans } from "./moderation/redis-bans.ts";
 import { Incarnation } from "./nodes/incarnation.ts";
 import { Life } from "./nodes/life.ts";
+import type { NodeList, NodeLoad } from "./nodes/node-list.ts";
 import { Pulse } from "./nodes/pulse.ts";
 import { RedisLeases } from "./nodes/redis-leases.ts";
+import { RedisNodeList } from "./nodes/redis-node-list.ts";
+import { MemoryDirectory } from "./presence/memory-directory.ts";
 import { MemoryPresence } from "./presence/memory-presence.ts";
 import type { GraceOf, Presence } from "./presence/presence.ts";
+import { RedisDirectory } from "./presence/redis-directory.ts";
 import { RedisPresence } from "./presence/redis-presence.ts";
+import type { RoomDirectory } from "./presence/room-directory.ts";
 import type { RoomIndex } from "./presence/seats.ts";
 import { type ConnectionRole, connectRedis, type Outage } from "./redis/connection.ts";
 import { Keys } from "./redis/keys.ts";
@@ -36,6 +41,8 @@ export interface Store {
   readonly presence: Presence;
   readonly bans: Bans;
   readonly index: RoomIndex;
+  readonly directory: RoomDirectory;
+  readonly nodes: NodeList;
   readonly channels: RoomChannels;
   readonly pulse: StorePulse;
   /** Undefined where no endpoint is configured. */
@@ -75,7 +82,12 @@ export interface StoreEvents {
   renewed(announced: boolean): void;
   /** After `renewed`: puts them back. */
   putBack(): Promise<void>;
+  /** How this node is now, for the list of nodes. */
+  load(): NodeLoad;
 }
+
+/** The id of the one node there is where nothing is shared. */
+const ONLY_NODE = "memory";
 
 /** Everything in this process: one node, gone with it. */
 export function memoryStore({ dedupeSeconds }: Config): Store {
@@ -84,15 +96,22 @@ export function memoryStore({ dedupeSeconds }: Config): Store {
   const nothing = () => Promise.resolve();
   const bans = new MemoryBans();
   const presence = new MemoryPresence(log, channels, bans);
+  let load: (() => NodeLoad) | undefined;
   return {
     log,
     presence,
     bans,
     index: presence,
+    directory: new MemoryDirectory(log, presence),
+    nodes: {
+      list: async () => ({ nodes: load === undefined ? [] : [{ id: ONLY_NODE, ...load() }], missing: [] }),
+    },
     channels,
     pulse: { hearing: true, silentMs: 0, unwrittenMs: 0, refusal: undefined },
     webhooks: undefined,
-    serve: () => undefined,
+    serve: (_io, events) => {
+      load = events.load;
+    },
     ready: nothing,
     endStoppedGrace: nothing,
     handOver: nothing,
@@ -132,18 +151,20 @@ export function redisStore(
   const webhooks = queues && webhooksOf(config, log, { commands, queues, keys, incarnation }, counts.registry);
   const outbox = webhooks?.outbox ?? NO_OUTBOX;
   const presence = new RedisPresence({ commands, reads, keys, incarnation, dedupeMs, outbox });
+  const directory = new RedisDirectory({ commands, reads, keys });
+  const nodes = new RedisNodeList({ commands, reads, keys });
   const pulseChannel = keys.pulse(incarnation.current);
   const beatKey = keys.beat(incarnation.current);
   let events: StoreEvents | undefined;
   const leaseMs = config.limits.leaseSeconds * 1_000;
-  const leases = new RedisLeases(commands, keys, leaseMs);
+  const leases = new RedisLeases(commands, keys, leaseMs, { nodes, load: () => events?.load() });
   const life = new Life({
     leases,
     incarnation,
     leaseMs,
     sweep: async (gone) => {
       log.warn({ incarnation: gone }, "a node is gone: taking its members out");
-      await presence.sweepNode(gone);
+      await presence.sweepNode(gone, (rooms) => directory.review(rooms));
     },
     renewed: (announced) => {
       log.warn({ announced }, "the lease was lost: putting the members back");
@@ -178,6 +199,8 @@ export function redisStore(
     presence,
     bans: new RedisBans({ commands, reads, keys }),
     index: presence,
+    directory,
+    nodes,
     channels,
     pulse,
     webhooks,

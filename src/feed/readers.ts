@@ -1,3 +1,4 @@
+import { removalOf } from "../log/removal.ts";
 import type { Entry, Page, Position } from "../log/room-log.ts";
 import type { ServerEvents } from "../protocol.ts";
 import { continueFrom, positionOf, samePosition } from "./catch-up.ts";
@@ -85,7 +86,7 @@ export class Readers {
 
   /** The feed has passed an entry on. */
   pass(entry: Entry): void {
-    if (this.#live.size > 0) this.#live.pass(Frame.ofEvent("message", entry.body), positionOf(entry));
+    if (this.#live.size > 0) this.#live.pass(frameOf(entry), positionOf(entry));
     if (this.#ahead.size > 0) for (const reader of [...this.#ahead]) this.settle(reader);
   }
 
@@ -179,7 +180,7 @@ export class Readers {
       if (position !== undefined && entry.seq > position.seq) return true;
       reader.position = positionOf(entry);
       counts.delivered(1);
-      if (!reader.outlet.write(Frame.ofEvent("message", entry.body))) return false;
+      if (!reader.outlet.write(frameOf(entry))) return false;
     }
     return true;
   }
@@ -235,6 +236,14 @@ export class Readers {
     this.#live.remove(reader);
     this.#ahead.delete(reader);
   }
+}
+
+/** An entry as members are told it: in its place among the others, whatever it is. */
+function frameOf(entry: Entry): Frame {
+  const removal = removalOf(entry);
+  return removal === undefined
+    ? Frame.ofEvent("message", entry.body)
+    : Frame.ofEvent("messageRemoved", JSON.stringify(removal));
 }
 
 /** Whether a reader can be where the stream comes by, or is: not if it was given something else, or is behind. */

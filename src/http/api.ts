@@ -6,6 +6,7 @@ import { RoomcastError } from "../errors.ts";
 import type { Logger } from "../telemetry/log.ts";
 import { callRoutes } from "./call.ts";
 import { type ModerationOfRooms, moderatingCalls } from "./moderation.ts";
+import { type NodesOfCluster, nodeCalls } from "./nodes.ts";
 import { notFound, problemHandler } from "./problem.ts";
 import { type RoomsOfApplication, roomCalls } from "./rooms.ts";
 import { type DeadLettersOfApplication, webhookCalls } from "./webhooks.ts";
@@ -16,6 +17,7 @@ const MAX_BODY_BYTES = 1_000_000;
 export interface ApiOptions {
   readonly apiKeys: ApiKeys;
   readonly moderation: ModerationOfRooms;
+  readonly nodes: NodesOfCluster;
   readonly rooms: RoomsOfApplication;
   readonly deadLetters: DeadLettersOfApplication;
   /** The one deadline of a whole call, in milliseconds; past it the answer is `unavailable`. */
@@ -45,14 +47,19 @@ function keyOf(response: Response): string {
 
 /** Everything under `/v1`, for the application's own servers: nothing without one of the API keys. */
 export function apiRoutes(options: ApiOptions): Router {
-  const { apiKeys, moderation, rooms, deadLetters, timeoutMs, failed } = options;
+  const { apiKeys, moderation, nodes, rooms, deadLetters, timeoutMs, failed } = options;
   const router = Router();
   router.use((_request, response, next) => {
     response.set("Cache-Control", "no-store");
     next();
   });
   router.use(authenticated(apiKeys));
-  const handlers = { ...moderatingCalls(moderation), ...roomCalls(rooms), ...webhookCalls(deadLetters) };
+  const handlers = {
+    ...moderatingCalls(moderation),
+    ...roomCalls(rooms),
+    ...nodeCalls(nodes),
+    ...webhookCalls(deadLetters),
+  };
   const bodyBytes = (name: CallName) => (name === "sendMessages" ? options.batchBytes : MAX_BODY_BYTES);
   router.use(callRoutes(handlers, { timeoutMs, bodyBytes, keyOf, failed }));
   router.use(notFound);

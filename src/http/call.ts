@@ -77,6 +77,11 @@ function handle<Name extends CallName>(name: Name, handler: Handler<Name>, optio
   };
 }
 
+/** Whether everything is in an answer that is put together from many parts, and what is not. */
+export function completeness(missing: readonly string[]): { complete: boolean; missing?: string[] } {
+  return missing.length === 0 ? { complete: true } : { complete: false, missing: [...missing] };
+}
+
 function checked(schema: z.ZodType, input: unknown, whole: string): unknown {
   const result = checkFields(schema, input, whole);
   if (!result.ok) throw new RoomcastError("bad_request", result.problems.join("; "));

@@ -4,10 +4,10 @@ import { checkFields } from "../fields.ts";
 import type { BatchResult } from "../payloads.ts";
 import { idSchema, roomNameProblem, roomOfUser } from "../protocol.ts";
 import type { Rooms } from "../room/rooms.ts";
-import type { Caller, Handlers } from "./call.ts";
+import { type Caller, completeness, type Handlers } from "./call.ts";
 
 /** What `/v1` needs of `Rooms`. */
-export type RoomsOfApplication = Pick<Rooms, "send" | "signal" | "history" | "members">;
+export type RoomsOfApplication = Pick<Rooms, "send" | "signal" | "history" | "members" | "list" | "look" | "takeBack">;
 
 type OfRooms =
   | "sendMessage"
@@ -16,6 +16,9 @@ type OfRooms =
   | "sendSignal"
   | "signalToUser"
   | "getHistory"
+  | "removeMessage"
+  | "listRooms"
+  | "getRoom"
   | "getMembers";
 
 /** The calls that send to rooms and read them. */
@@ -35,6 +38,19 @@ export function roomCalls(rooms: RoomsOfApplication): Pick<Handlers, OfRooms> {
       return {};
     },
     getHistory: ({ params: { room }, query }) => rooms.history(room, query),
+    removeMessage: async ({ params: { room, seq } }) => {
+      await rooms.takeBack(room, seq);
+      return {};
+    },
+    listRooms: async ({ query: { type, cursor, limit } }) => {
+      const page = await rooms.list(type, cursor, limit);
+      return {
+        rooms: [...page.rooms],
+        ...(page.cursor !== undefined && { cursor: page.cursor }),
+        ...completeness(page.missing),
+      };
+    },
+    getRoom: async ({ params: { room } }) => ({ ...(await rooms.look(room)), complete: true }),
     getMembers: ({ params: { room }, query: { cursor, limit } }) => rooms.members(room, cursor, limit),
   };
 }

@@ -50,6 +50,7 @@ export class MemoryLog implements RoomLog {
     const id = `${draft.space}${draft.sender.length}:${draft.sender}:${draft.id}`;
     const stored = room.find(id, now);
     if (stored !== undefined) return { epoch: stored.epoch, seq: stored.seq, ts: stored.ts, duplicate: true };
+    if (draft.removes !== undefined) room.bury(draft.removes);
     const entry = room.add(draft.rest, id, now, this.#dedupeMs, draft.retention);
     this.#channels.publishEntry(name, entry);
     return { epoch: entry.epoch, seq: entry.seq, ts: entry.ts, duplicate: false };

@@ -1,4 +1,5 @@
-import type { Entry, Position, Retention } from "./room-log.ts";
+import { RoomcastError } from "../errors.ts";
+import type { Entry, Position, Removal, Retention } from "./room-log.ts";
 
 interface Stored extends Appendage {
   readonly until: number;
@@ -59,6 +60,16 @@ export class MemoryRoom {
     this.#stored.set(id, { epoch: this.epoch, seq, ts, until: now + dedupeMs });
     this.trim(now, retention);
     return entry;
+  }
+
+  /** Throws `not_found` where no such entry stands there. */
+  bury({ seq, ts, tombstone }: Removal): void {
+    const index = seq - this.#firstSeq();
+    const entry = this.#entries[index];
+    if (entry === undefined || entry.ts !== ts) throw new RoomcastError("not_found");
+    const body = Buffer.from(tombstone);
+    this.#entries[index] = { ...entry, body };
+    this.#bytes += body.length - entry.body.length;
   }
 
   purge(epoch: string): void {

@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import { RoomcastError } from "../errors.ts";
 import { storeFailure } from "../redis/failure.ts";
 import type { Keys } from "../redis/keys.ts";
 import { readList, readText, readWords } from "../redis/reply.ts";
@@ -60,9 +61,11 @@ export class RedisLog implements RoomLog {
   }
 
   async append(room: string, draft: Draft): Promise<Appended> {
-    const { space, sender, id, rest, known = NOWHERE, retention } = draft;
-    const outbox = this.#outbox.open(room, "messages");
+    const { space, sender, id, rest, known = NOWHERE, retention, removes } = draft;
+    // A removal is no message that webhooks are told of.
+    const outbox = removes === undefined ? this.#outbox.open(room, "messages") : [];
     const keys = [this.#keys.meta(room), this.#keys.log(room), this.#keys.dedupe(room, space, sender, id), ...outbox];
+    if (removes !== undefined) keys.push(this.#keys.removed(room));
     const values = [
       this.#keys.channel(room),
       entryEnvelope(room),
@@ -76,6 +79,7 @@ export class RedisLog implements RoomLog {
       retention.maxAgeMs,
       this.#dedupeMs,
       SPARE_LIFE_MS,
+      ...(removes === undefined ? [] : [removes.seq, removes.ts, removes.tombstone]),
     ];
     let reply: unknown;
     try {
@@ -83,25 +87,29 @@ export class RedisLog implements RoomLog {
     } finally {
       this.#outbox.written(room, outbox);
     }
+    if (readText(reply) === "gone") throw new RoomcastError("not_found");
     const { epoch, seq, ts, duplicate } = readWords(reply, ["epoch", "seq", "ts", "duplicate"]);
     return { epoch, seq: Number(seq), ts: Number(ts), duplicate: duplicate === "1" };
   }
 
   async purge(room: string): Promise<void> {
-    await this.#commands.run(PURGE, [this.#keys.meta(room), this.#keys.log(room)], [this.#epochs.next()]);
+    const keys = [this.#keys.meta(room), this.#keys.log(room), this.#keys.removed(room)];
+    await this.#commands.run(PURGE, keys, [this.#epochs.next()]);
   }
 
   async readAfter(room: string, seq: number, size: PageSize, retention: Retention): Promise<Page> {
     const values = [seq, size.maxMessages, size.maxBytes, retention.maxAgeMs];
-    return readPage(await this.#reads.read(READ_AFTER, [this.#keys.meta(room), this.#keys.log(room)], values));
+    return readPage(await this.#reads.read(READ_AFTER, this.#readKeys(room), values));
   }
 
   async readBefore(room: string, seq: number | undefined, size: PageSize, retention: Retention): Promise<Page> {
     const values = [seq ?? THE_END, size.maxMessages, size.maxBytes, retention.maxAgeMs];
-    const newestFirst = readPage(
-      await this.#reads.read(READ_BEFORE, [this.#keys.meta(room), this.#keys.log(room)], values),
-    );
+    const newestFirst = readPage(await this.#reads.read(READ_BEFORE, this.#readKeys(room), values));
     return { ...newestFirst, entries: newestFirst.entries.toReversed() };
+  }
+
+  #readKeys(room: string): string[] {
+    return [this.#keys.meta(room), this.#keys.log(room), this.#keys.removed(room)];
   }
 
   async check(positions: readonly RoomPosition[]): Promise<readonly Head[]> {
@@ -114,7 +122,13 @@ export class RedisLog implements RoomLog {
   }
 
   async #check({ room, position, retention }: RoomPosition): Promise<Head> {
-    const keys = [this.#keys.meta(room), this.#keys.log(room), this.#keys.presence(room), this.#keys.members(room)];
+    const keys = [
+      this.#keys.meta(room),
+      this.#keys.log(room),
+      this.#keys.presence(room),
+      this.#keys.members(room),
+      this.#keys.removed(room),
+    ];
     const reply = await this.#commands.run(CHECK_ROOM, keys, [
       position.epoch,
       position.seq,

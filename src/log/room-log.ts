@@ -28,8 +28,11 @@ export interface Retention {
 
 /** A message to be stored. Whoever calls has validated every field; `rest` is trusted to be what its comment says. */
 export interface Draft {
-  /** Whose ids these are: `u` for the users of tokens, `k` for API keys. With `sender` and `id` it names a dedupe entry. */
-  readonly space: "u" | "k";
+  /**
+   * Whose ids these are: `u` for the users of tokens, `k` for API keys, `r` for removals. With `sender` and `id` it names a
+   * dedupe entry.
+   */
+  readonly space: "u" | "k" | "r";
   readonly sender: string;
   readonly id: string;
   /**
@@ -40,6 +43,16 @@ export interface Draft {
   /** Where the caller's feed stands, if it has one: a log that lost its end is noticed by this. */
   readonly known: Position | undefined;
   readonly retention: Retention;
+  /** An earlier entry that this one takes the place of, in the same step: it is read as its tombstone from then on. */
+  readonly removes?: Removal;
+}
+
+/** The entry at `seq` that was read with this `ts`. */
+export interface Removal {
+  readonly seq: number;
+  readonly ts: number;
+  /** The whole payload that is read in its place. */
+  readonly tombstone: string;
 }
 
 /** Where a message was stored. `duplicate`: it was there already, and this is the place of the first one. */
@@ -75,10 +88,13 @@ export interface PageSize {
  *   what somebody was already given. It is started by `purge`, and by `append` and `check` when a node's own position
  *   disagrees with the log, never by a read. Entries that are still there stay readable.
  * - Dedupe entries count only within the epoch in which they were stored.
+ * - A removal changes no number and no place: the removed entry keeps its `seq`, `ts` and place in the chain, and every read
+ *   that begins after the removal was stored has the tombstone as its body. Nobody reads the old one again.
  * - Reading a room that nobody used makes nothing: its head is `{ epoch: "", seq: 0, ts: 0 }`.
  * - Entries older than `maxAgeMs` are never returned.
  */
 export interface RoomLog {
+  /** With `removes` it rejects with `not_found`, and changes nothing, where no entry of that `ts` stands at that `seq`. */
   append(room: string, draft: Draft): Promise<Appended>;
 
   /**

@@ -4,6 +4,8 @@ import type { Keys } from "../redis/keys.ts";
 import { readText } from "../redis/reply.ts";
 import { readScript, ScriptRunner } from "../redis/script.ts";
 import type { LeaseState, Leases } from "./leases.ts";
+import type { NodeLoad } from "./node-list.ts";
+import type { RedisNodeList } from "./redis-node-list.ts";
 
 const RENEW_LEASE = readScript(new URL("./scripts/renew_lease.lua", import.meta.url));
 const CLAIM_GONE = readScript(new URL("./scripts/claim_gone.lua", import.meta.url));
@@ -13,6 +15,12 @@ const CLEARING_MS = 5_000;
 /** How long a paused node can still learn that it was cleared up, in milliseconds. */
 const REMEMBERED_MS = 24 * 60 * 60 * 1_000;
 
+/** What a node tells with each renewal; undefined where it has nothing to tell yet. */
+export interface Telling {
+  readonly nodes: RedisNodeList;
+  load(): NodeLoad | undefined;
+}
+
 export class RedisLeases implements Leases {
   readonly #redis: Redis;
   readonly #scripts: ScriptRunner;
@@ -20,21 +28,28 @@ export class RedisLeases implements Leases {
   readonly #gone: string;
   readonly #released: string;
   readonly #leaseMs: number;
+  readonly #telling: Telling;
 
-  constructor(redis: Redis, keys: Keys, leaseMs: number) {
+  constructor(redis: Redis, keys: Keys, leaseMs: number, telling: Telling) {
     this.#redis = redis;
     this.#scripts = new ScriptRunner(redis, [RENEW_LEASE, CLAIM_GONE]);
     this.#leases = keys.leases();
     this.#gone = keys.gone();
     this.#released = keys.released();
     this.#leaseMs = leaseMs;
+    this.#telling = telling;
   }
 
   async renew(incarnation: string): Promise<LeaseState> {
     const reply = await this.#scripts.run(RENEW_LEASE, [this.#leases, this.#gone], [incarnation, this.#leaseMs]);
     const state = readText(reply);
-    if (state === "held" || state === "claimed" || state === "lost") return state;
-    throw new Error(`renew_lease.lua answered ${state}`);
+    if (state !== "held" && state !== "claimed" && state !== "lost") {
+      throw new Error(`renew_lease.lua answered ${state}`);
+    }
+    const load = this.#telling.load();
+    // Of a claimed one nothing is told: nobody would take it away again.
+    if (state !== "claimed" && load !== undefined) await this.#telling.nodes.note(incarnation, load);
+    return state;
   }
 
   async claim(): Promise<string | undefined> {
@@ -48,6 +63,7 @@ export class RedisLeases implements Leases {
     } catch (error) {
       throw storeFailure(error);
     }
+    await this.#telling.nodes.forget(incarnation);
   }
 
   async release(incarnation: string, afterMs: number): Promise<void> {
@@ -59,6 +75,7 @@ export class RedisLeases implements Leases {
     } catch (error) {
       throw storeFailure(error);
     }
+    await this.#telling.nodes.retire(incarnation);
   }
 
   /** The lives that were released and have not run out: nobody answers for their members. */

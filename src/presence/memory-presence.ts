@@ -112,6 +112,15 @@ export class MemoryPresence implements Presence, RoomIndex {
     return { ...page(occupied, after, pageLimit(limit)), memberCount: occupied.users.size, version };
   }
 
+  /** The rooms that somebody is in. */
+  occupied(): Iterable<string> {
+    return this.#rooms.keys();
+  }
+
+  connectionsIn(room: string): number {
+    return this.#rooms.get(room)?.seats.size ?? 0;
+  }
+
   /** Nobody else could look it up. */
   async noteRoom(): Promise<void> {
     return undefined;

@@ -126,11 +126,12 @@ export class RedisPresence implements Presence, RoomIndex {
     await this.#redis.srem(this.#keys.nodeRooms(this.#incarnation.current), room).catch(rethrow);
   }
 
-  /** Takes all members of a node that is gone out of its rooms, in slices. May be repeated. */
-  async sweepNode(incarnation: string): Promise<void> {
+  /** Takes all members of a node that is gone out of its rooms, in slices; `swept` is told of each. May be repeated. */
+  async sweepNode(incarnation: string, swept: (rooms: readonly string[]) => Promise<void> = nothing): Promise<void> {
     const index = this.#keys.nodeRooms(incarnation);
     for (let rooms = await this.#someRooms(index); rooms.length > 0; rooms = await this.#someRooms(index)) {
       await Promise.all(rooms.map((room) => this.#sweepRoom(room, incarnation, "")));
+      await swept(rooms);
       await this.#redis.srem(index, ...rooms).catch(rethrow);
     }
   }
@@ -188,6 +189,10 @@ export class RedisPresence implements Presence, RoomIndex {
   #roomKeys(room: string): string[] {
     return [this.#keys.meta(room), this.#keys.presence(room), this.#keys.members(room)];
   }
+}
+
+async function nothing(): Promise<void> {
+  return undefined;
 }
 
 function rethrow(error: unknown): never {

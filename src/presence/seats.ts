@@ -16,6 +16,14 @@ export interface RoomIndex {
   forgetRoom(room: string): Promise<void>;
 }
 
+/** Which rooms this node has members in, for the list of all nodes together. */
+export interface Occupancy {
+  /** The first member of this node is in. Nobody waits for what comes of it. */
+  occupied(room: string): void;
+  /** The last one has left; resolves once the list knows, or cannot be told. */
+  vacated(room: string): Promise<void>;
+}
+
 /** Who sits, or has not been confirmed to have left. */
 interface Seated {
   request: JoinRequest;
@@ -30,6 +38,8 @@ interface SeatedRoom {
   /** Under `life`, the index has the room once this is resolved; undefined where that failed. */
   noted: Promise<void> | undefined;
   life: number;
+  /** Somebody was seen to be in, and the occupancy was told. */
+  occupied: boolean;
 }
 
 /**
@@ -39,6 +49,7 @@ interface SeatedRoom {
 export class Seats {
   readonly #presence: Presence;
   readonly #index: RoomIndex;
+  readonly #occupancy: Occupancy;
   readonly #failed: (error: unknown) => void;
   readonly #rooms = new Map<string, SeatedRoom>();
   readonly #leaving = new Map<string, Seat>();
@@ -49,9 +60,10 @@ export class Seats {
   #shownLeaving = 0;
   #closed = false;
 
-  constructor(presence: Presence, index: RoomIndex, failed: (error: unknown) => void) {
+  constructor(presence: Presence, index: RoomIndex, occupancy: Occupancy, failed: (error: unknown) => void) {
     this.#presence = presence;
     this.#index = index;
+    this.#occupancy = occupancy;
     this.#failed = failed;
   }
 
@@ -61,6 +73,7 @@ export class Seats {
       seats: new Map<string, Seated>(),
       noted: undefined,
       life: this.#life,
+      occupied: false,
     };
     this.#rooms.set(request.room, room);
     room.seats.set(request.connection, { request, life: this.#life });
@@ -68,6 +81,7 @@ export class Seats {
     const noted = (room.life === this.#life ? room.noted : undefined) ?? this.#note(request.room);
     const joined = this.#presence.join(request);
     const [, result] = await Promise.all([noted, joined]);
+    this.#tellOccupied(request.room, room);
     return result;
   }
 
@@ -139,6 +153,7 @@ export class Seats {
     for (let slice = this.#nextSlice(rest); slice.length > 0; slice = this.#nextSlice(rest)) {
       const noted = [...new Set(slice.map(({ request }) => request.room))].map((room) => this.#note(room));
       await Promise.all([...noted, ...slice.map((seated) => this.#take(seated))]);
+      for (const { request } of slice) if (this.#rooms.has(request.room)) this.#occupancy.occupied(request.room);
     }
   }
 
@@ -226,7 +241,27 @@ export class Seats {
     room.seats.delete(seat.connection);
     if (room.seats.size > 0) return;
     this.#rooms.delete(seat.room);
-    this.#index.forgetRoom(seat.room).catch(this.#failed);
+    this.#vacate(seat.room).catch(this.#failed);
+  }
+
+  /** After the join: who reviews the list beside it sees the member, or is undone by this. */
+  #tellOccupied(name: string, room: SeatedRoom): void {
+    if (room.occupied || this.#rooms.get(name) !== room) return;
+    room.occupied = true;
+    this.#occupancy.occupied(name);
+  }
+
+  /** In this order: should this node die in between, whoever clears up after it finds the room and reviews the list. */
+  async #vacate(room: string): Promise<void> {
+    await this.#occupancy.vacated(room);
+    // Somebody may have come meanwhile: the index must go on having the room.
+    if (this.#rooms.has(room)) return;
+    try {
+      await this.#index.forgetRoom(room);
+    } catch (error) {
+      // A room too many in the index does no harm: whoever sweeps it finds nobody of this node there.
+      if (!(error instanceof RoomcastError) || error.code !== "unavailable") throw error;
+    }
   }
 }
 

@@ -26,6 +26,11 @@ export class Keys {
     return this.#key(room, "log");
   }
 
+  /** A hash by `seq`: what is read in the place of messages that were taken back. */
+  removed(room: string): string {
+    return this.#key(room, "removed");
+  }
+
   /** A hash: an entry a connection, and count, profile and state of each user. */
   presence(room: string): string {
     return this.#key(room, "presence");
@@ -47,7 +52,7 @@ export class Keys {
   }
 
   /** The length in front keeps apart what would be spelt alike: `a` with `b:k1`, and `a:b` with `k1`. */
-  dedupe(room: string, space: "u" | "k", sender: string, id: string): string {
+  dedupe(room: string, space: "u" | "k" | "r", sender: string, id: string): string {
     return this.#key(room, `id:${space}${Buffer.byteLength(sender)}:${sender}:${id}`);
   }
 
@@ -91,6 +96,11 @@ export class Keys {
     return `${this.#prefix}:{node:${incarnation}}:rooms`;
   }
 
+  /** A sorted set, by name: occupied rooms whose names fall into this shard. */
+  roomShard(shard: number): string {
+    return `${this.#prefix}:{rooms:${shard}}:occupied`;
+  }
+
   /** The channel on which a node, in one life of its process, speaks to itself. */
   pulse(incarnation: string): string {
     return `${this.#prefix}:pulse:${incarnation}`;
@@ -104,6 +114,11 @@ export class Keys {
   /** A sorted set: the lives of all nodes, by the moment at which their leases run out. */
   leases(): string {
     return `${this.#prefix}:{nodes}:leases`;
+  }
+
+  /** A hash: what each node told last of how it is, by its life. */
+  nodes(): string {
+    return `${this.#prefix}:{nodes}:info`;
   }
 
   /** A sorted set: lives of nodes that are over, by the moment from which somebody else may clear up after them. */

@@ -4,12 +4,14 @@ import { RoomcastError } from "../errors.ts";
 import type { Feeds } from "../feed/feeds.ts";
 import type { RoomLog } from "../log/room-log.ts";
 import type { Presence } from "../presence/presence.ts";
+import type { RoomDirectory, RoomPage, RoomState } from "../presence/room-directory.ts";
 import { BOUNDS, type Message, type Replies, type ServerEvents } from "../protocol.ts";
 import type { RoomCounts } from "./context.ts";
 import { restOf } from "./draft.ts";
 import { type HistoryQuery, readHistory } from "./history.ts";
 import { encodeJson } from "./json.ts";
 import { readMembers } from "./members.ts";
+import { takeBack } from "./take-back.ts";
 
 /** A message of the application's own servers. */
 export interface ServerMessage {
@@ -26,6 +28,7 @@ export interface RoomsOptions {
   readonly feeds: Pick<Feeds, "get">;
   readonly log: RoomLog;
   readonly presence: Presence;
+  readonly directory: RoomDirectory;
   /** Most bytes of `data`, once encoded. */
   readonly payloadBytes: number;
   readonly counts: RoomCounts;
@@ -83,8 +86,26 @@ export class Rooms {
     return readHistory(this.#options.log, room, query, this.#options.types.of(room).retention);
   }
 
+  /** Takes a message back. May be repeated. Rejects with `not_found` where no message stands at `seq`. */
+  takeBack(room: string, seq: number): Promise<void> {
+    const { log, feeds, types } = this.#options;
+    return takeBack(log, feeds, room, seq, types.of(room).retention);
+  }
+
   /** A page of who is there, in the order of their coming. Rejects with `bad_request` for a cursor that is none of ours. */
   members(room: string, cursor: string | undefined, limit: number): Promise<Replies["getMembers"]> {
     return readMembers(this.#options.presence, room, cursor, limit);
+  }
+
+  /** A page of the rooms that somebody is in. Rejects with `bad_request` for a cursor that is none of ours. */
+  list(type: string | undefined, cursor: string | undefined, limit: number): Promise<RoomPage> {
+    return this.#options.directory.list(type, cursor, limit);
+  }
+
+  /** How a room is now. Rejects with `not_found` where nobody ever used it. */
+  async look(room: string): Promise<RoomState> {
+    const state = await this.#options.directory.look(room);
+    if (state === undefined) throw new RoomcastError("not_found", `nobody has used ${room}, or not for long`);
+    return state;
   }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { removalOf, removalRest } from "../../src/log/removal.ts";
 import type { Entry, Page, Position, RoomLog } from "../../src/log/room-log.ts";
 import { eventually } from "../support/eventually.ts";
 import { draft, RETENTION, WIDE } from "./drafts.ts";
@@ -25,6 +26,96 @@ async function appendMany(log: RoomLog, count: number, options: Parameters<typeo
 
 /** What `RoomLog` promises, for every implementation. */
 export function logContract(makeWorld: WorldFactory): void {
+  describe("a removal", () => {
+    const removal = (seq: number, ts: number, options: Parameters<typeof draft>[1] = {}) => ({
+      ...draft(String(seq), options),
+      space: "r" as const,
+      sender: "",
+      rest: removalRest(ROOM, seq),
+      removes: { seq, ts, tombstone: `{"seq":${seq},"ts":${ts},"removed":true}` },
+    });
+
+    it("[G3] is read as its tombstone by every page, and the chain goes on over it", async () => {
+      const { log } = await makeWorld();
+      await appendMany(log, 3);
+      const before = await log.readAfter(ROOM, 0, WIDE, RETENTION);
+      const { ts = 0 } = before.entries[1] ?? {};
+      const stored = await log.append(ROOM, removal(2, ts));
+      expect(stored).toMatchObject({ seq: 4, duplicate: false });
+      const after = await log.readAfter(ROOM, 0, WIDE, RETENTION);
+      expect(seqs(after)).toEqual([1, 2, 3, 4]);
+      expect(after.entries.map((entry) => removalOf(entry)?.seq)).toEqual([undefined, undefined, undefined, 2]);
+      expect(String(after.entries[1]?.body)).toBe(`{"seq":2,"ts":${ts},"removed":true}`);
+      for (const [index, entry] of after.entries.entries()) {
+        expect(entry.prev).toBe(after.entries[index - 1]?.ts ?? 0);
+        if (index < 3) expect({ ...entry, body: "" }).toEqual({ ...before.entries[index], body: "" });
+      }
+      const backwards = await log.readBefore(ROOM, 4, WIDE, RETENTION);
+      expect(backwards.entries).toEqual(after.entries.slice(0, 3));
+      const one = await log.readAfter(ROOM, 1, { maxMessages: 1, maxBytes: 1 }, RETENTION);
+      expect(one.entries).toEqual(after.entries.slice(1, 2));
+    });
+
+    it("[G3] is published in its place, as an entry like all others", async () => {
+      const { log, hear } = await makeWorld();
+      const ear = await hear(ROOM);
+      const { ts } = await log.append(ROOM, draft("a"));
+      const { epoch, seq, ts: at } = await log.append(ROOM, removal(1, ts));
+      await log.append(ROOM, draft("b"));
+      await eventually(() => expect(ear.entries).toHaveLength(3));
+      const [, heard, next] = ear.entries;
+      if (heard === undefined) throw new Error("nothing was heard");
+      expect(removalOf(heard)).toEqual({ room: ROOM, seq: 1, at: { seq, ts: at } });
+      expect(heard).toMatchObject({ epoch, seq: 2, prev: ts });
+      expect(next).toMatchObject({ seq: 3, prev: at });
+    });
+
+    it("[G1] leaves the id of the message: sent again it is a duplicate; removed again it is one entry", async () => {
+      const { log } = await makeWorld();
+      const first = await log.append(ROOM, draft("a"));
+      const once = await log.append(ROOM, removal(1, first.ts));
+      expect(await log.append(ROOM, removal(1, first.ts))).toEqual({ ...once, duplicate: true });
+      expect(await log.append(ROOM, draft("a", { data: "2" }))).toEqual({ ...first, duplicate: true });
+      expect(seqs(await log.readAfter(ROOM, 0, WIDE, RETENTION))).toEqual([1, 2]);
+    });
+
+    it("rejects with `not_found`, and stores nothing, where nothing stands there, or something else", async () => {
+      const { log } = await makeWorld();
+      const { ts } = await log.append(ROOM, draft("a"));
+      for (const wrong of [removal(2, ts), removal(1, ts + 1)]) {
+        await expect(log.append(ROOM, wrong)).rejects.toMatchObject({ code: "not_found" });
+      }
+      expect(seqs(await log.readAfter(ROOM, 0, WIDE, RETENTION))).toEqual([1]);
+    });
+
+    it("of many, in a log that forgets the oldest, only those count that are still there", async () => {
+      const { log } = await makeWorld();
+      const retention = { maxMessages: 6 };
+      for (let i = 0; i < 12; i++) {
+        const { seq, ts } = await log.append(ROOM, draft(`m${i}`, { retention }));
+        await log.append(ROOM, removal(seq, ts, { retention }));
+      }
+      const { entries } = await log.readAfter(ROOM, 18, WIDE, RETENTION);
+      expect(entries.map((entry) => String(entry.body).includes('"removed":true'))).toEqual([
+        true,
+        false,
+        true,
+        false,
+        true,
+        false,
+      ]);
+    });
+
+    it("goes with the others when the room is purged, and hides nothing that comes later", async () => {
+      const { log } = await makeWorld();
+      const { ts } = await log.append(ROOM, draft("a"));
+      await log.append(ROOM, removal(1, ts));
+      await log.purge(ROOM);
+      await log.append(ROOM, draft("b", { data: '"b"' }));
+      expect((await log.readAfter(ROOM, 0, WIDE, RETENTION)).entries.map(data)).toEqual(["b"]);
+    });
+  });
+
   describe("append", () => {
     it("[G1] what was acknowledged can be read, byte for byte", async () => {
       const { log } = await makeWorld();

@@ -2,8 +2,10 @@ import { describe } from "vitest";
 import { MemoryChannels } from "../../src/log/memory-channels.ts";
 import { MemoryLog } from "../../src/log/memory-log.ts";
 import { MemoryBans } from "../../src/moderation/memory-bans.ts";
+import { MemoryDirectory } from "../../src/presence/memory-directory.ts";
 import { MemoryPresence } from "../../src/presence/memory-presence.ts";
 import { bansContract } from "./bans-contract.ts";
+import { directoryContract } from "./directory-contract.ts";
 import { logContract } from "./log-contract.ts";
 import { presenceContract } from "./presence-contract.ts";
 import type { Ear, World } from "./world.ts";
@@ -23,9 +25,10 @@ async function memoryWorld({ dedupeMs = 600_000 } = {}): Promise<World> {
     });
     return ear;
   };
-  return { log, presence, bans, hear };
+  return { log, presence, bans, directory: new MemoryDirectory(log, presence), hear };
 }
 
 describe("the log in memory", () => logContract(memoryWorld));
 describe("bans in memory", () => bansContract(memoryWorld));
 describe("presence in memory", () => presenceContract(memoryWorld));
+describe("the directory of rooms in memory", () => directoryContract(memoryWorld));

@@ -3,6 +3,7 @@ import type { Redis } from "ioredis";
 import { decode } from "../../src/log/envelope.ts";
 import { RedisLog } from "../../src/log/redis-log.ts";
 import { RedisBans } from "../../src/moderation/redis-bans.ts";
+import { RedisDirectory } from "../../src/presence/redis-directory.ts";
 import { RedisPresence } from "../../src/presence/redis-presence.ts";
 import { type ConnectionRole, connectRedis } from "../../src/redis/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
@@ -59,6 +60,7 @@ export async function redisWorld(options: RedisWorldOptions = {}): Promise<Redis
     log: new RedisLog({ commands, reads, keys, dedupeMs }),
     presence: new RedisPresence({ commands, reads, keys, dedupeMs, incarnation: { current: incarnation } }),
     bans: new RedisBans({ commands, reads, keys }),
+    directory: new RedisDirectory({ commands, reads, keys }),
     keys,
     prefix,
     commands,

@@ -1,6 +1,7 @@
 import type { Entry, RoomLog } from "../../src/log/room-log.ts";
 import type { Bans } from "../../src/moderation/bans.ts";
 import type { Presence, PresenceChange } from "../../src/presence/presence.ts";
+import type { RoomDirectory } from "../../src/presence/room-directory.ts";
 
 /** What was heard on one room's channel so far, in its order. */
 export interface Ear {
@@ -12,6 +13,7 @@ export interface World {
   readonly log: RoomLog;
   readonly presence: Presence;
   readonly bans: Bans;
+  readonly directory: RoomDirectory;
   /** Listens to a room's channel from now on. */
   hear(room: string): Promise<Ear>;
 }

@@ -35,6 +35,7 @@ async function start(
   const options = {
     apiKeys,
     moderation,
+    nodes: { list: async () => ({ nodes: [], missing: [] }) },
     rooms: rooms as RoomsOfApplication,
     deadLetters: NO_DEAD_LETTERS,
     timeoutMs,

@@ -42,6 +42,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "payloads.ts": ["protocol.ts"],
   "protocol.ts": ["errors.ts"],
   "variables.ts": ["telemetry"],
+  "version.ts": [],
 };
 
 /** Where concrete classes are picked: these may import everything. */

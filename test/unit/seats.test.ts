@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { RoomcastError } from "../../src/errors.ts";
 import type { Joined, JoinRequest, Presence, Seat } from "../../src/presence/presence.ts";
-import { type RoomIndex, Seats } from "../../src/presence/seats.ts";
+import { type Occupancy, type RoomIndex, Seats } from "../../src/presence/seats.ts";
 
 const GRACE_MS = 60_000;
 const JOINED: Joined = {
@@ -13,8 +13,10 @@ const JOINED: Joined = {
 };
 
 /** What was sent to Redis, in order; each answer waits for `answer` where the test holds them back. */
-class ModelStore implements Presence, RoomIndex {
+class ModelStore implements Presence, RoomIndex, Occupancy {
   readonly sent: string[] = [];
+  /** What the list of occupied rooms was told. */
+  readonly told: string[] = [];
   refused: string | undefined;
   holding = false;
   readonly #waiting: (() => void)[] = [];
@@ -41,6 +43,14 @@ class ModelStore implements Presence, RoomIndex {
 
   forgetRoom(room: string): Promise<void> {
     return this.#send(`forget ${room}`, undefined);
+  }
+
+  occupied(room: string): void {
+    this.told.push(`occupied ${room}`);
+  }
+
+  async vacated(room: string): Promise<void> {
+    this.told.push(`vacated ${room}`);
   }
 
   take(): string[] {
@@ -79,13 +89,27 @@ function seats() {
   const store = new ModelStore();
   return {
     store,
-    seats: new Seats(store, store, (error) => {
+    seats: new Seats(store, store, store, (error) => {
       throw error;
     }),
   };
 }
 
 describe("the seats of a node", () => {
+  it("[G4] tells of a room's first member here and of its last one, and of nobody between them", async () => {
+    const { store, seats: all } = seats();
+    store.refused = "join";
+    await expect(all.join(seat("a"))).rejects.toMatchObject({ code: "unavailable" });
+    expect(store.told).toEqual([]);
+    store.refused = undefined;
+    for (const connection of ["a", "b", "c"]) await all.join(seat(connection));
+    expect(store.told).toEqual(["occupied chat:1"]);
+    for (const connection of ["a", "b", "c"]) await all.leave(seat(connection));
+    await store.answer();
+    expect(store.told).toEqual(["occupied chat:1", "vacated chat:1"]);
+    expect(store.take().at(-1)).toBe("forget chat:1");
+  });
+
   it("[G4] the index has a room before anybody sits in it, also where the first try to note it failed", async () => {
     // The room's second connection used to be let in beside a first one whose note Redis had refused: a ghost for ever.
     const { store, seats: all } = seats();

@@ -1,17 +1,23 @@
 -- Stores one message: looks its id up, numbers it, adds it to the log and publishes it. All checks come before the
 -- first write, and the writes stand in an order that an error in the middle leaves whole.
--- KEYS  1 meta, 2 log, 3 dedupe entry; where an endpoint wants messages: 4 5 outbox and what it dropped
+-- KEYS  1 meta, 2 log, 3 dedupe entry; of a removal: 4 removed; else, where an endpoint wants messages: 4 5 outbox and
+--       what it dropped
 -- ARGV  1 channel, 2 envelope between header and body, 3 body after seq and ts, 4 epoch to start if one is needed,
 --       5 6 7 epoch, seq and ts that the node knows, 8 most messages, 9 most bytes, 10 most age, 11 life of the dedupe
---       entry, 12 longest time between renewals (times in ms)
--- Returns "epoch seq ts duplicate", duplicate being 0 or 1
+--       entry, 12 longest time between renewals (times in ms); of a removal also 13 14 seq and ts of the entry that it
+--       removes, 15 what is read in its place
+-- Returns "epoch seq ts duplicate", duplicate being 0 or 1, or "gone" where the entry to be removed is not there
 --- @include "integer.lua"
 --- @include "now_ms.lua"
 --- @include "is_fork.lua"
 --- @include "trim_log.lua"
 --- @include "renew_lives.lua"
 --- @include "add_event.lua"
-local meta, log, dedupe, outbox, dropped = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+--- @include "bury.lua"
+local meta, log, dedupe = KEYS[1], KEYS[2], KEYS[3]
+local is_removal = ARGV[13] ~= nil
+local removed = is_removal and KEYS[4]
+local outbox, dropped = not is_removal and KEYS[4], KEYS[5]
 local channel, envelope, rest, fresh_epoch = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local known_epoch, known_seq, known_ts = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 local max_messages, max_bytes, max_age = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -29,6 +35,7 @@ elseif epoch == known_epoch and is_fork(log, last, last_ts, known_seq, known_ts)
 elseif stored and string.match(stored, "^%S+") == epoch then
   return stored .. " 1"
 end
+if removed and not stands_at(log, ARGV[13], ARGV[14]) then return "gone" end
 
 local seq, ts, prev = integer(last + 1), integer(math.max(now, last_ts)), head[3] or "0"
 local body = '{"seq":' .. seq .. ',"ts":' .. ts .. "," .. rest
@@ -44,6 +51,7 @@ if added.err then
   end
   return added
 end
+if removed then bury(log, removed, ARGV[13], ARGV[14], ARGV[15], tonumber(max_messages), now + max_age + spare_ms) end
 local place = epoch .. " " .. seq .. " " .. ts
 redis.call("SET", dedupe, place, "PX", dedupe_ms)
 redis.call("HSET", meta, "epoch", epoch, "seq", seq, "ts", ts, "cum", integer(appended))

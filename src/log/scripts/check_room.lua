@@ -1,6 +1,6 @@
 -- Compares a node's position with a room's log, starts a new epoch where they disagree or there is none, and renews the
 -- room's lives.
--- KEYS  1 meta, 2 log, 3 presence, 4 members
+-- KEYS  1 meta, 2 log, 3 presence, 4 members, 5 removed
 -- ARGV  1 2 3 epoch, seq and ts that the node knows, 4 epoch to start if one is needed, 5 most bytes, 6 most age, 7 life
 --       of dedupe entries, 8 longest time between renewals (times in ms)
 -- Returns "epoch seq ts version members"
@@ -10,7 +10,7 @@
 --- @include "trim_log.lua"
 --- @include "renew_lives.lua"
 --- @include "open_room.lua"
-local meta, log, presence, members = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local meta, log, presence, members, removed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local known_epoch, known_seq, known_ts, fresh_epoch = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local max_bytes, max_age, dedupe_ms, spare_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
@@ -25,5 +25,5 @@ if state[2] and tonumber(state[2]) < now - max_age then
   local floor, oldest = trim_log(log, seq + 1, tonumber(state[1]), max_bytes, now - max_age)
   redis.call("HSET", meta, "floor", integer(floor), "oldest", integer(oldest))
 end
-renew_lives(now, max_age, dedupe_ms, spare_ms, meta, log, { presence, members })
+renew_lives(now, max_age, dedupe_ms, spare_ms, meta, log, { presence, members, removed })
 return table.concat({ epoch, integer(seq), integer(ts), integer(version), redis.call("ZCARD", members) }, " ")

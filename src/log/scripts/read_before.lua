@@ -1,11 +1,11 @@
 -- The last entries before a seq, newest first; writes nothing.
--- KEYS  1 meta, 2 log
+-- KEYS  1 meta, 2 log, 3 removed
 -- ARGV  1 seq, or 0 for the end, 2 most messages, 3 most bytes, 4 most age in ms
 -- Returns { "epoch seq ts" of the log's end ("" where the room is unknown), 1 where more follow, rows of read_run }
 --- @include "integer.lua"
 --- @include "now_ms.lua"
 --- @include "read_run.lua"
-local meta, log = KEYS[1], KEYS[2]
+local meta, log, removed = KEYS[1], KEYS[2], KEYS[3]
 local before, max_messages, max_bytes = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local min_ts = now_ms() - ARGV[4]
 
@@ -13,5 +13,5 @@ local head = redis.call("HMGET", meta, "epoch", "seq", "ts")
 if not head[1] then return { "", 0, {} } end
 local from = tonumber(head[2])
 if before > 0 then from = math.min(from, before - 1) end
-local rows, more = read_run(log, "XREVRANGE", integer(from) .. "-0", "-", -1, max_messages, max_bytes, min_ts)
+local rows, more = read_run(log, removed, "XREVRANGE", integer(from) .. "-0", "-", -1, max_messages, max_bytes, min_ts)
 return { head[1] .. " " .. head[2] .. " " .. head[3], more, rows }

@@ -40,7 +40,10 @@ if state == "" then state = not first and known[4] end
 local event = first and "userJoined" or (identity ~= known[3] or state ~= known[4]) and "userUpdated"
 redis.call("HSET", presence, "c:" .. connection, incarnation .. " " .. attempt .. " " .. user, "p:" .. user, identity)
 if state then redis.call("HSET", presence, "s:" .. user, state) end
-if not seated_by then redis.call("HINCRBY", presence, "n:" .. user, 1) end
+if not seated_by then
+  redis.call("HINCRBY", presence, "n:" .. user, 1)
+  redis.call("HINCRBY", presence, "connections", 1)
+end
 if event then version = redis.call("HINCRBY", meta, "version", 1) end
 if first then count = count + redis.call("ZADD", members, version, user) end
 renew_lives(now, max_age, dedupe_ms, spare_ms, meta, log, { presence, members })

@@ -1,6 +1,7 @@
 -- Takes a connection's seat away; where it was the user's last one, the user leaves and the room is told.
 local function take_out(meta, presence, members, channel, room, connection, user, outbox, dropped)
   if redis.call("HDEL", presence, "c:" .. connection) == 0 then return end
+  if redis.call("HINCRBY", presence, "connections", -1) <= 0 then redis.call("HDEL", presence, "connections") end
   if redis.call("HINCRBY", presence, "n:" .. user, -1) > 0 then return end
   local profile = redis.call("HMGET", presence, "p:" .. user, "s:" .. user)
   redis.call("HDEL", presence, "n:" .. user, "p:" .. user, "s:" .. user)
