@@ -11,6 +11,7 @@ import type { Config } from "./config.ts";
 import { Feeds } from "./feed/feeds.ts";
 import { adminApp, type Readiness } from "./http/admin-app.ts";
 import { type ApiOptions, apiApp } from "./http/api.ts";
+import { ApiRates } from "./http/api-rates.ts";
 import { DEMO_FILES } from "./http/demo.ts";
 import { publicApp } from "./http/public-app.ts";
 import { Blocks } from "./moderation/blocks.ts";
@@ -155,6 +156,7 @@ class Node implements RoomcastNode {
       apiKeys,
       moderation,
       nodes: this.#store.nodes,
+      rates: new ApiRates(config.apiRate),
       rooms,
       timeoutMs: config.limits.requestTimeoutMs,
       batchBytes: config.limits.maxBatchBytes,

@@ -4,6 +4,7 @@ import type { ApiKeys } from "../auth/api-keys.ts";
 import type { CallName } from "../calls.ts";
 import { RoomcastError } from "../errors.ts";
 import type { Logger } from "../telemetry/log.ts";
+import type { ApiRates } from "./api-rates.ts";
 import { callRoutes } from "./call.ts";
 import { type ModerationOfRooms, moderatingCalls } from "./moderation.ts";
 import { type NodesOfCluster, nodeCalls } from "./nodes.ts";
@@ -18,6 +19,7 @@ export interface ApiOptions {
   readonly moderation: ModerationOfRooms;
   readonly nodes: NodesOfCluster;
   readonly rooms: RoomsOfApplication;
+  readonly rates: ApiRates;
   /** The one deadline of a whole call, in milliseconds; past it the answer is `unavailable`. */
   readonly timeoutMs: number;
   /** Most bytes of a batch of messages. */
@@ -52,9 +54,14 @@ export function apiRoutes(options: ApiOptions): Router {
     next();
   });
   router.use(authenticated(apiKeys));
+  const spend = (response: Response, count: number) => options.rates.take(keyOf(response), count, response);
+  router.use((_request, response, next) => {
+    spend(response, 1);
+    next();
+  });
   const handlers = { ...moderatingCalls(moderation), ...roomCalls(rooms), ...nodeCalls(nodes) };
   const bodyBytes = (name: CallName) => (name === "sendMessages" ? options.batchBytes : MAX_BODY_BYTES);
-  router.use(callRoutes(handlers, { timeoutMs, bodyBytes, keyOf, failed }));
+  router.use(callRoutes(handlers, { timeoutMs, bodyBytes, keyOf, spend, failed }));
   router.use(notFound);
   return router;
 }
