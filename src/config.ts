@@ -52,6 +52,8 @@ export interface Config {
   readonly drainSeconds: number;
   readonly rates: RateLimits | "off";
   readonly floods: FloodLimits | "off";
+  /** What one API key may ask of this node. */
+  readonly apiRate: Rate | "off";
   /** `tokens`: whom `POST /dev/token` answers; nobody where only a JWKS is known, for there is nothing to sign with. */
   readonly demo:
     | { readonly kind: "off" }
@@ -305,6 +307,11 @@ function rateSettings(values: Values): Config["rates"] {
   };
 }
 
+function apiRate(values: Values): Config["apiRate"] {
+  if (values.RATE_LIMITS === "off") return "off";
+  return { perSecond: values.RATE_API_PER_SECOND, burst: values.RATE_API_BURST };
+}
+
 function floodSettings(values: Values): Config["floods"] {
   if (values.RATE_LIMITS === "off") return "off";
   return {
@@ -409,6 +416,7 @@ export function parseConfig(env: Environment): Config {
     dedupeSeconds: values.DEDUPE_SECONDS,
     drainSeconds: values.DRAIN_SECONDS,
     rates: rateSettings(values),
+    apiRate: apiRate(values),
     floods: floodSettings(values),
     demo: demoSettings(values),
     limits: limitSettings(values),

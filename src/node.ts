@@ -12,6 +12,7 @@ import type { Config } from "./config.ts";
 import { Feeds } from "./feed/feeds.ts";
 import { adminApp, type Readiness } from "./http/admin-app.ts";
 import { type ApiOptions, apiApp } from "./http/api.ts";
+import { ApiRates } from "./http/api-rates.ts";
 import { DEMO_FILES } from "./http/demo.ts";
 import { publicApp } from "./http/public-app.ts";
 import { Blocks } from "./moderation/blocks.ts";
@@ -162,6 +163,7 @@ class Node implements RoomcastNode {
       apiKeys,
       moderation,
       nodes: this.#store.nodes,
+      rates: new ApiRates(config.apiRate),
       rooms,
       deadLetters: this.#store.webhooks?.dead ?? NO_DEAD_LETTERS,
       timeoutMs: config.limits.requestTimeoutMs,

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import * as z from "zod";
 import { isProxyNetwork } from "./client-address.ts";
+import { BOUNDS } from "./protocol.ts";
 import { LOG_LEVELS } from "./telemetry/log.ts";
 
 /** One environment variable: how its text becomes a value, and its row in the README. */
@@ -296,6 +297,18 @@ export const VARIABLES = {
   RATE_ROOM_SEND_BURST: limit(4_000, 1, 1_000_000, "`sendMessage` to one room from one node at once"),
   RATE_ROOM_SIGNAL_PER_SECOND: limit(5_000, 1, 100_000, "`sendSignal` per second to one room from one node"),
   RATE_ROOM_SIGNAL_BURST: limit(10_000, 1, 1_000_000, "`sendSignal` to one room from one node at once"),
+  RATE_API_PER_SECOND: limit(
+    1_000,
+    1,
+    1_000_000,
+    "calls of `/v1` per second and API key to one node; a batch counts as its messages",
+  ),
+  RATE_API_BURST: limit(
+    5_000,
+    BOUNDS.batchMessages,
+    10_000_000,
+    "calls of one API key to one node at once, after a quiet time",
+  ),
   RATE_FRAMES_PER_SECOND: perSecond(1_000, "frames of whatever kind"),
   RATE_FRAMES_BURST: burst(5_000, "frames of whatever kind"),
   RATE_REFUSALS_PER_SECOND: limit(

@@ -4,6 +4,7 @@ import type { ApiKeys } from "../auth/api-keys.ts";
 import type { CallName } from "../calls.ts";
 import { RoomcastError } from "../errors.ts";
 import type { Logger } from "../telemetry/log.ts";
+import type { ApiRates } from "./api-rates.ts";
 import { callRoutes } from "./call.ts";
 import { type ModerationOfRooms, moderatingCalls } from "./moderation.ts";
 import { type NodesOfCluster, nodeCalls } from "./nodes.ts";
@@ -20,6 +21,7 @@ export interface ApiOptions {
   readonly nodes: NodesOfCluster;
   readonly rooms: RoomsOfApplication;
   readonly deadLetters: DeadLettersOfApplication;
+  readonly rates: ApiRates;
   /** The one deadline of a whole call, in milliseconds; past it the answer is `unavailable`. */
   readonly timeoutMs: number;
   /** Most bytes of a batch of messages. */
@@ -54,6 +56,11 @@ export function apiRoutes(options: ApiOptions): Router {
     next();
   });
   router.use(authenticated(apiKeys));
+  const spend = (response: Response, count: number) => options.rates.take(keyOf(response), count, response);
+  router.use((_request, response, next) => {
+    spend(response, 1);
+    next();
+  });
   const handlers = {
     ...moderatingCalls(moderation),
     ...roomCalls(rooms),
@@ -61,7 +68,7 @@ export function apiRoutes(options: ApiOptions): Router {
     ...webhookCalls(deadLetters),
   };
   const bodyBytes = (name: CallName) => (name === "sendMessages" ? options.batchBytes : MAX_BODY_BYTES);
-  router.use(callRoutes(handlers, { timeoutMs, bodyBytes, keyOf, failed }));
+  router.use(callRoutes(handlers, { timeoutMs, bodyBytes, keyOf, spend, failed }));
   router.use(notFound);
   return router;
 }

@@ -11,6 +11,8 @@ export interface Caller {
   readonly key: string;
   /** The header `Idempotency-Key`: the id of a message, where the body has none. */
   readonly idempotencyKey: string | undefined;
+  /** The call is worth so many more than one. Throws `rate_limited` where the key's budget does not hold as many. */
+  spend(count: number): void;
   /** Something broke, and the answer cannot be all of what says so: for the log. */
   failed(error: unknown): void;
   /** Rejects with `unavailable` at the deadline of the whole call. */
@@ -31,6 +33,8 @@ export interface CallOptions {
   bodyBytes(name: CallName): number;
   /** The name of the API key that a request was let in by. */
   keyOf(response: Response): string;
+  /** Takes from the budget of the API key, and tells what is left in the answer. Throws `rate_limited`. */
+  spend(response: Response, count: number): void;
   /** A part of a call broke. */
   failed(name: CallName, error: unknown): void;
 }
@@ -58,22 +62,39 @@ function handle<Name extends CallName>(name: Name, handler: Handler<Name>, optio
       query: checked(row.query, request.query, "the query"),
       body: row.body === undefined ? undefined : checked(row.body, request.body, "the body"),
     } as CallInput<Name>;
-    const { promise, reject } = Promise.withResolvers<never>();
-    promise.catch(() => undefined);
-    const deadline = setTimeout(() => reject(new RoomcastError("unavailable")), options.timeoutMs);
-    const within = <Value>(work: Promise<Value>) => Promise.race([work, promise]);
+    const { within, stop } = startDeadline(options.timeoutMs);
     const caller: Caller = {
       key: options.keyOf(response),
       idempotencyKey: idempotencyKeyOf(request),
+      spend: (count) => options.spend(response, count),
       failed: (error) => options.failed(name, error),
-      within,
+      within: within.parts,
     };
     try {
-      const answer = await within(Promise.resolve(handler(input, caller)));
+      const answer = await within.whole(Promise.resolve(handler(input, caller)));
       response.status(row.status).json(answer);
     } finally {
-      clearTimeout(deadline);
+      stop();
     }
+  };
+}
+
+/** The parts of a call end a turn before the whole of it, so that an answer can say which of them were not done in time. */
+function startDeadline(timeoutMs: number) {
+  const parts = Promise.withResolvers<never>();
+  const whole = Promise.withResolvers<never>();
+  for (const { promise } of [parts, whole]) promise.catch(() => undefined);
+  const timer = setTimeout(() => {
+    parts.reject(new RoomcastError("unavailable"));
+    setImmediate(() => whole.reject(new RoomcastError("unavailable")));
+  }, timeoutMs);
+  const until =
+    (end: Promise<never>) =>
+    <Value>(work: Promise<Value>) =>
+      Promise.race([work, end]);
+  return {
+    within: { parts: until(parts.promise), whole: until(whole.promise) },
+    stop: () => clearTimeout(timer),
   };
 }
 

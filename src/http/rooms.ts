@@ -77,6 +77,7 @@ async function sendAll(
   messages: readonly unknown[],
   caller: Caller,
 ): Promise<CallAnswer<"sendMessages">> {
+  caller.spend(messages.length - 1);
   return { results: await Promise.all(messages.map((message, index) => sendOne(rooms, message, index, caller))) };
 }
 

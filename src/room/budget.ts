@@ -22,16 +22,24 @@ export class Budget {
     this.#now = now;
   }
 
-  /** Takes one, or answers in how many milliseconds there will be one; then nothing was taken. */
-  take(): number | undefined {
+  /** Takes so many, or answers in how many milliseconds there will be as many; then nothing was taken. At most a burst. */
+  take(count = 1): number | undefined {
     if (this.#rate === "off") return undefined;
     const { perSecond, burst } = this.#rate;
     const intervalMs = 1000 / perSecond;
     const now = this.#now();
     const wholeAt = Math.max(this.#wholeAt, now);
-    const early = wholeAt - now - (burst - 1) * intervalMs;
+    const early = wholeAt - now - (burst - count) * intervalMs;
     if (early > 0) return Math.ceil(early);
-    this.#wholeAt = wholeAt + intervalMs;
+    this.#wholeAt = wholeAt + count * intervalMs;
     return undefined;
+  }
+
+  /** How many could be taken at once now, and when the burst is whole again, in milliseconds. */
+  state(): { left: number; wholeInMs: number } {
+    if (this.#rate === "off") return { left: Number.POSITIVE_INFINITY, wholeInMs: 0 };
+    const { perSecond, burst } = this.#rate;
+    const wholeInMs = Math.max(0, this.#wholeAt - this.#now());
+    return { left: Math.max(0, Math.floor(burst - (wholeInMs * perSecond) / 1000)), wholeInMs };
   }
 }

@@ -250,7 +250,7 @@ describe("choices", () => {
     expect(parseConfig({ CORS_ORIGINS: "*" }).corsOrigins).toBe("*");
     const origins = parseConfig({ CORS_ORIGINS: "https://a.example, http://localhost:8080" }).corsOrigins;
     expect(origins).toEqual(["https://a.example", "http://localhost:8080"]);
-    expect(parseConfig({ RATE_LIMITS: "off" })).toMatchObject({ rates: "off", floods: "off" });
+    expect(parseConfig({ RATE_LIMITS: "off" })).toMatchObject({ rates: "off", floods: "off", apiRate: "off" });
     expect(parseConfig({ RATE_SEND_BURST: "7" }).rates).toMatchObject({ send: { perSecond: 20, burst: 7 } });
     expect(parseConfig({ MAX_STATE_BYTES: "77" }).limits.maxStateBytes).toBe(77);
   });

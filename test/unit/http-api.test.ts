@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { ApiKeys } from "../../src/auth/api-keys.ts";
 import { apiApp } from "../../src/http/api.ts";
+import { ApiRates } from "../../src/http/api-rates.ts";
 import type { ModerationOfRooms } from "../../src/http/moderation.ts";
 import type { RoomsOfApplication } from "../../src/http/rooms.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
@@ -15,6 +16,7 @@ async function start(
   over: Partial<ModerationOfRooms> = {},
   timeoutMs = 1_000,
   rooms: Partial<RoomsOfApplication> = {},
+  rate: ConstructorParameters<typeof ApiRates>[0] = "off",
 ) {
   const calls: unknown[][] = [];
   const record =
@@ -35,6 +37,7 @@ async function start(
   const options = {
     apiKeys,
     moderation,
+    rates: new ApiRates(rate),
     nodes: { list: async () => ({ nodes: [], missing: [] }) },
     rooms: rooms as RoomsOfApplication,
     deadLetters: NO_DEAD_LETTERS,
