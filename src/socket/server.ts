@@ -1,6 +1,7 @@
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node:http";
+import type { Server as HttpsServer } from "node:https";
 import { Server, type Socket } from "socket.io";
-import type { TokenVerifier } from "../auth/tokens.ts";
+import type { Identity, TokenVerifier } from "../auth/tokens.ts";
 import type { AddressOf } from "../client-address.ts";
 import { bannedUntil, RoomcastError } from "../errors.ts";
 import type { Bans } from "../moderation/bans.ts";
@@ -26,6 +27,7 @@ import { Expiry } from "./expiry.ts";
 import { guardFrames } from "./flood.ts";
 import { Handshakes } from "./handshake.ts";
 import { endForGood, type Held, held } from "./held.ts";
+import { KnownSessions } from "./known-sessions.ts";
 import { obey, review } from "./obey.ts";
 import { requireOrigin } from "./origins.ts";
 import { OutboundBudget } from "./outbound-budget.ts";
@@ -94,13 +96,15 @@ export class SocketServer {
   readonly #handshakes: Handshakes;
   readonly #places: Places<Socket>;
   readonly #admission: Admission;
+  readonly #known: KnownSessions;
   readonly #connections = new Map<Socket, Held>();
   /** By Engine.IO's session. */
   readonly #outlets = new Map<string, SocketOutlet>();
   readonly #budget: OutboundBudget;
+  #isOpen = false;
 
   constructor(
-    http: HttpServer,
+    http: HttpServer | HttpsServer,
     context: RoomContext,
     verifier: TokenVerifier,
     options: SocketServerOptions,
@@ -120,13 +124,15 @@ export class SocketServer {
       connectTimeout: options.handshakeTimeoutMs,
     });
     this.#budget = new OutboundBudget(options.outboundBytesPerNode, () => this.#connections.values());
+    this.#known = new KnownSessions(this.io);
     this.#places = new Places(options.maxConnections, options.maxConnectionsPerUser);
     this.#admission = new Admission({
+      isOpen: () => this.#isOpen,
       addressOf: options.addressOf,
       maxPerAddress: options.maxConnectionsPerAddress,
       rate: options.floods === "off" ? "off" : options.floods.connections,
       maxHandshakes: options.maxHandshakes,
-      authenticated: () => this.#connections.size,
+      authenticated: () => this.#known.size,
       refused: (error) => events.rejected(error),
     });
     this.#admission.guard(this.io.engine);
@@ -150,7 +156,18 @@ export class SocketServer {
         },
       }),
     );
+    this.#handshakes.watch(this.io.of("/"));
     this.io.on("connection", (socket) => this.#connected(socket));
+  }
+
+  /** From now on connections are taken; before, whoever comes is told to come again. */
+  open(): void {
+    this.#isOpen = true;
+  }
+
+  /** Throws where the socket is none of the main namespace's, or not verified yet. */
+  identityOf(socket: Socket): Identity {
+    return this.#connections.get(socket)?.connection.identity ?? this.#handshakes.identityOf(socket);
   }
 
   get connections(): number {
@@ -222,6 +239,7 @@ export class SocketServer {
     const session = sessionOf(socket);
     this.#outlets.set(session, outlet);
     const connection = new Connection(socket.id, identity, outlet, new Rates(rates));
+    this.#known.add(socket);
     this.#connections.set(socket, held(this.#context, socket, connection, outlet));
     const expiry = new Expiry(identity.expiresAt, {
       expiring: (expiresAt) => socket.emit("tokenExpiring", { expiresAt } satisfies ServerEvents["tokenExpiring"]),
