@@ -1,5 +1,6 @@
 import { CONFIG_EXIT_CODE, type Config, ConfigError, parseConfig, reloadRoomTypes } from "./config.ts";
-import { createNode, type RoomcastNode } from "./node.ts";
+import type { RoomcastNode } from "./embedding.ts";
+import { createNode } from "./node.ts";
 import { createLogger, type Logger } from "./telemetry/log.ts";
 
 function configure(): Config {
@@ -46,8 +47,7 @@ function reloadOnSignal(node: RoomcastNode, log: Logger): void {
 
 const config = configure();
 const log = createLogger(config.logLevel, config.nodeName);
-for (const warning of config.warnings) log.warn(warning);
-const node = createNode(config, log);
+const node = createNode({ config, log, keepRequests: false });
 stopOnSignals(node, log);
 reloadOnSignal(node, log);
 try {

@@ -1,20 +1,31 @@
 import { createServer, type Server as HttpServer, type ServerOptions } from "node:http";
+import type { Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Server } from "socket.io";
+import type { Socket as IoSocket, Server } from "socket.io";
 import { ApiKeys } from "./auth/api-keys.ts";
 import { Application } from "./auth/application.ts";
 import type { RoomTypes } from "./auth/room-types.ts";
 import { askBySignedPost } from "./auth/signed-question.ts";
 import { TokenVerifier } from "./auth/tokens.ts";
 import { clientAddress } from "./client-address.ts";
-import type { Config } from "./config.ts";
+import { type Config, parseConfig } from "./config.ts";
+import {
+  type Addresses,
+  type Asked,
+  askedByHook,
+  type HookSettings,
+  hooksOf,
+  type NodeOptions,
+  type RoomcastNode,
+  type SocketIdentity,
+} from "./embedding.ts";
 import { Feeds } from "./feed/feeds.ts";
 import { adminApp, type Readiness } from "./http/admin-app.ts";
 import { type ApiOptions, apiApp } from "./http/api.ts";
 import { ApiRates } from "./http/api-rates.ts";
 import { DEMO_FILES } from "./http/demo.ts";
-import { publicApp } from "./http/public-app.ts";
+import { publicServer } from "./http/public-server.ts";
 import { Blocks } from "./moderation/blocks.ts";
 import { ControlLog } from "./moderation/control-log.ts";
 import { Moderation } from "./moderation/moderation.ts";
@@ -24,12 +35,15 @@ import { OccupiedRooms } from "./presence/occupied-rooms.ts";
 import { Seats } from "./presence/seats.ts";
 import type { WelcomeLimits } from "./protocol.ts";
 import type { RoomContext } from "./room/context.ts";
+import { EmbeddedRooms, type NodeRooms } from "./room/embedded-rooms.ts";
+import { timedHooks } from "./room/hooks.ts";
 import { RoomRates } from "./room/rates.ts";
 import { Rooms } from "./room/rooms.ts";
+import { SendTurns } from "./room/send-turns.ts";
 import { Turns } from "./room/turns.ts";
 import { SocketServer } from "./socket/server.ts";
 import { memoryStore, redisStore, type Store } from "./store.ts";
-import type { Logger } from "./telemetry/log.ts";
+import { createLogger, type Logger } from "./telemetry/log.ts";
 import { Metrics } from "./telemetry/metrics.ts";
 import { VERSION } from "./version.ts";
 import { NO_DEAD_LETTERS } from "./webhooks/dead-letters.ts";
@@ -48,30 +62,17 @@ const BODY_TIMES_HEADERS = 3;
 /** How often slow requests are looked for, in milliseconds. */
 const LOOK_FOR_SLOW_MS = 1_000;
 
-/** Where a node listens. */
-export interface Addresses {
-  readonly port: number;
-  readonly adminPort: number;
-  /** Where `/v1` is: the public port, unless `API_PORT` says otherwise. */
-  readonly apiPort: number;
-}
-
-export interface RoomcastNode {
-  /** The Socket.IO server: an embedding application's own events, namespaces and emits. */
-  readonly io: Server;
-  /** Resolves once connections are taken. Rejects where a port is taken or the server is too old for us. */
-  start(): Promise<Addresses>;
-  /** From now on these policies hold, for who is connected too: rooms that they close are left, with `removed`. */
-  replaceRoomTypes(types: RoomTypes): void;
-  /** Takes itself out of the balancer and hands its connections over, spread over `DRAIN_SECONDS`. Once only. */
-  drain(): Promise<void>;
-  /** Drains, and lets go of everything else. */
-  stop(): Promise<void>;
-}
-
-/** Puts one node together: the only place that picks concrete classes. */
-export function createNode(config: Config, log: Logger): RoomcastNode {
-  return new Node(config, log);
+/**
+ * Puts one node together: the only place that picks concrete classes. Nothing is listened to, and nobody let in, before
+ * `start`. Throws `ConfigError` where the environment makes no configuration, and `TypeError` or `RangeError` for options
+ * that do not go together.
+ */
+export function createNode(options: NodeOptions = {}): RoomcastNode {
+  const config = options.config ?? parseConfig(process.env);
+  const log = options.log ?? createLogger(config.logLevel, config.nodeName);
+  const settings = hooksOf(options, config);
+  for (const warning of config.warnings) log.warn(warning);
+  return new Node(config, log, settings, options);
 }
 
 class Node implements RoomcastNode {
@@ -82,7 +83,8 @@ class Node implements RoomcastNode {
   readonly #occupied: OccupiedRooms;
   readonly #seats: Seats;
   readonly #sockets: SocketServer;
-  readonly #public: HttpServer;
+  readonly #public: HttpServer | HttpsServer;
+  readonly rooms: NodeRooms;
   readonly #admin: HttpServer;
   readonly #api: HttpServer | undefined;
   readonly #control: ControlLog;
@@ -93,7 +95,7 @@ class Node implements RoomcastNode {
   /** The public port's connections; an HTTP server forgets those that became websockets. */
   readonly #tcp = new Set<Socket>();
 
-  constructor(config: Config, log: Logger) {
+  constructor(config: Config, log: Logger, { hooks, timeoutMs: hookTimeoutMs }: HookSettings, host: NodeOptions) {
     this.#config = config;
     this.#log = log;
     const failed = (where: string) => (error: unknown) => log.error({ err: error }, where);
@@ -136,7 +138,12 @@ class Node implements RoomcastNode {
       blocks: new Blocks(),
       turns: new Turns(ANSWERS_PER_TURN_BYTES),
       types: config.roomTypes,
-      application: applicationOf(config, log),
+      application: applicationOf(config, askedByHook(hooks, hookTimeoutMs), log),
+      hooks: timedHooks(hooks, {
+        timeoutMs: hookTimeoutMs,
+        failed: (hook, error) => log.error({ hook, err: error }, "a hook failed"),
+      }),
+      sendTurns: new SendTurns(),
       feeds: this.#feeds,
       log: this.#store.log,
       presence: this.#store.presence,
@@ -170,14 +177,15 @@ class Node implements RoomcastNode {
       batchBytes: config.limits.maxBatchBytes,
       failed: (call, error) => log.error({ request: call, err: error }, "a request failed"),
     };
+    this.rooms = new EmbeddedRooms({ rooms, moderation, timeoutMs: config.limits.requestTimeoutMs });
     const slow = slowClientLimits(config.limits.handshakeTimeoutMs);
-    this.#public = createServer(
-      slow,
-      publicApp({ demo, tokens, files: DEMO_FILES, api: config.api.kind === "public-port" ? api : undefined, log }),
-    );
+    const publicApi = config.api.kind === "public-port" ? api : undefined;
+    this.#public = publicServer(host, slow, { demo, tokens, files: DEMO_FILES, api: publicApi, log });
     // Each connection of ours needs one, polling for a moment a second; the rest is for handshakes.
-    this.#public.maxConnections = 2 * config.limits.maxConnections + config.limits.maxHandshakes;
-    this.#public.on("connection", (tcp) => {
+    if (host.server === undefined) {
+      this.#public.maxConnections = 2 * config.limits.maxConnections + config.limits.maxHandshakes;
+    }
+    this.#public.on("connection", (tcp: Socket) => {
       this.#tcp.add(tcp);
       tcp.once("close", () => this.#tcp.delete(tcp));
     });
@@ -194,25 +202,31 @@ class Node implements RoomcastNode {
         log,
       }),
     );
-    this.#sockets = new SocketServer(this.#public, context, verifierOf(config, log), socketOptions(config), {
-      connected: ({ id, from, identity }) => {
-        log.debug({ connection: id, user: identity.user }, "connected");
-        this.#store.webhooks?.opened({ connection: id, user: from, node: config.nodeName });
+    this.#sockets = new SocketServer(
+      this.#public,
+      context,
+      verifierOf(config, log),
+      socketOptions(config, host.keepRequests ?? true),
+      {
+        connected: ({ id, from, identity }) => {
+          log.debug({ connection: id, user: identity.user }, "connected");
+          this.#store.webhooks?.opened({ connection: id, user: from, node: config.nodeName });
+        },
+        disconnected: ({ id }, reason) => {
+          log.debug({ connection: id, reason }, "disconnected");
+          this.#store.webhooks?.closed(id, reason);
+        },
+        rejected: (error) => metrics.connectionRefused(error.code),
+        refused: (request, error) => metrics.requestRefused(request, error.code),
+        failed: (request, connection, error) => {
+          metrics.requestRefused(request, "internal");
+          log.error({ request, connection, err: error }, "a request failed");
+        },
+        handshakeFailed: (error) => log.error({ err: error }, "a handshake failed"),
+        orderFailed: failed("an order could not be carried out"),
+        signalDropped: () => metrics.signalDropped(),
       },
-      disconnected: ({ id }, reason) => {
-        log.debug({ connection: id, reason }, "disconnected");
-        this.#store.webhooks?.closed(id, reason);
-      },
-      rejected: (error) => metrics.connectionRefused(error.code),
-      refused: (request, error) => metrics.requestRefused(request, error.code),
-      failed: (request, connection, error) => {
-        metrics.requestRefused(request, "internal");
-        log.error({ request, connection, err: error }, "a request failed");
-      },
-      handshakeFailed: (error) => log.error({ err: error }, "a handshake failed"),
-      orderFailed: failed("an order could not be carried out"),
-      signalDropped: () => metrics.signalDropped(),
-    });
+    );
     this.#store.serve(this.#sockets.io, {
       stalled: (since) => {
         log.warn({ since }, "this node does not hear Redis");
@@ -236,13 +250,19 @@ class Node implements RoomcastNode {
     return this.#sockets.io;
   }
 
+  identityOf(socket: IoSocket): SocketIdentity {
+    const { user, name, expiresAt } = this.#sockets.identityOf(socket);
+    return name === undefined ? { user, expiresAt } : { user, name, expiresAt };
+  }
+
   async start(): Promise<Addresses> {
     const { host, port, adminPort, api } = this.#config;
     await listen(this.#admin, adminPort, host);
     await this.#store.ready();
     // Nobody is let in before this node knows who is kept out.
     await this.#control.begin();
-    await listen(this.#public, port, host);
+    this.#sockets.open();
+    if (!this.#public.listening) await listen(this.#public, port, host);
     if (this.#api !== undefined && api.kind === "own-port") await listen(this.#api, api.port, host);
     this.#phase = "running";
     const addresses = {
@@ -270,6 +290,7 @@ class Node implements RoomcastNode {
     // Websockets, too: a peer that vanished never answers the closing handshake.
     const cut = setTimeout(() => {
       for (const tcp of this.#tcp) tcp.destroy();
+      this.#public.closeAllConnections();
     }, CLOSE_WITHIN_MS);
     await this.#sockets.close();
     clearTimeout(cut);
@@ -323,13 +344,15 @@ function verifierOf({ tokens }: Config, log: Logger): TokenVerifier {
   });
 }
 
-/** The application's server, where there is one to ask. */
-function applicationOf({ authorize }: Config, log: Logger): Application | undefined {
-  if (authorize === undefined) return undefined;
+/** The application, where it is to be asked: by its hook or at its server. */
+function applicationOf({ authorize }: Config, hook: Asked | undefined, log: Logger): Application | undefined {
+  const asked: Asked | undefined =
+    authorize === undefined
+      ? hook
+      : { ...authorize, put: (question, signal) => askBySignedPost(authorize, question, signal) };
+  if (asked === undefined) return undefined;
   return new Application({
-    put: (question, signal) => askBySignedPost(authorize, question, signal),
-    timeoutMs: authorize.timeoutMs,
-    maxParallel: authorize.maxParallel,
+    ...asked,
     lost: (error) => log.warn({ err: error }, "the application's server does not decide"),
     back: () => log.info("the application's server decides again"),
   });
@@ -344,7 +367,7 @@ function slowClientLimits(headersTimeout: number): ServerOptions {
   };
 }
 
-function socketOptions(config: Config): ConstructorParameters<typeof SocketServer>[3] {
+function socketOptions(config: Config, keepRequests: boolean): ConstructorParameters<typeof SocketServer>[3] {
   const { limits } = config;
   return {
     nodeName: config.nodeName,
@@ -363,6 +386,7 @@ function socketOptions(config: Config): ConstructorParameters<typeof SocketServe
     outboundBytes: limits.maxOutboundBytes,
     outboundBytesPerNode: limits.maxOutboundBytesPerNode,
     serveClient: config.demo.kind === "on",
+    keepRequests,
   };
 }
 
@@ -377,7 +401,7 @@ function welcomeLimits({ limits, rates, dedupeSeconds }: Config): WelcomeLimits 
   };
 }
 
-function listen(server: HttpServer, port: number, host: string): Promise<void> {
+function listen(server: HttpServer | HttpsServer, port: number, host: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, host, () => {
@@ -393,6 +417,6 @@ async function closed(server: HttpServer | undefined): Promise<void> {
   await new Promise((resolve) => server.close(resolve));
 }
 
-function portOf(server: HttpServer): number {
+function portOf(server: HttpServer | HttpsServer): number {
   return (server.address() as AddressInfo).port;
 }

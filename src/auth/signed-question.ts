@@ -1,7 +1,7 @@
 import { createHmac, randomUUID } from "node:crypto";
 import * as z from "zod";
 import { answerText } from "./answer-text.ts";
-import { grantsSchema, type Permission, type PermissionBits, permissionBits } from "./permissions.ts";
+import { type Grant, grantsSchema, type Permission, type PermissionBits, permissionBits } from "./permissions.ts";
 
 /** What the application's server is asked. It answers for all permissions at once; `permission` is the one needed now. */
 export interface Question {
@@ -15,6 +15,9 @@ export interface Answer {
   /** For how long this holds, in milliseconds. */
   readonly holdsMs: number;
 }
+
+/** What somebody may do in a room, and for how long that holds: 60 s by default, at most an hour. A `false` is a no. */
+export type Authorized = { readonly permissions: readonly Grant[]; readonly holdSeconds?: number } | false;
 
 export interface ApplicationAddress {
   readonly url: URL;
@@ -68,8 +71,14 @@ export async function askBySignedPost(
     await response.body?.cancel();
     throw new Error(`the application's server answered ${response.status}`);
   }
-  const answer = answerSchema.safeParse(JSON.parse(await answerText(response, MAX_ANSWER_BYTES)));
-  if (!answer.success) throw new Error("the application's server answered no permissions", { cause: answer.error });
+  return answerOf(JSON.parse(await answerText(response, MAX_ANSWER_BYTES)));
+}
+
+/** The answer in what the application said; `false` is a no, too. Throws where it is neither. */
+export function answerOf(said: unknown): Answer {
+  if (said === false) return { bits: 0, holdsMs: NO_HOLDS_MS };
+  const answer = answerSchema.safeParse(said);
+  if (!answer.success) throw new Error("the application answered no permissions", { cause: answer.error });
   const bits = permissionBits(answer.data.permissions);
   return { bits, holdsMs: bits === 0 ? NO_HOLDS_MS : answer.data.holdSeconds * 1_000 };
 }

@@ -12,7 +12,9 @@ import type { Seats } from "../presence/seats.ts";
 import type { Message } from "../protocol.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
+import type { TimedHooks } from "./hooks.ts";
 import type { RateKind, RoomRateLimits, RoomRates } from "./rates.ts";
+import type { SendTurns } from "./send-turns.ts";
 import type { Turns } from "./turns.ts";
 
 /** What the verbs of a room work with. */
@@ -20,6 +22,9 @@ export interface RoomContext {
   readonly types: RoomTypes;
   /** Whom to ask about rooms that tokens do not cover. */
   readonly application: Application | undefined;
+  /** What an embedding application does before and after. */
+  readonly hooks: TimedHooks;
+  readonly sendTurns: SendTurns;
   readonly feeds: Feeds;
   readonly log: RoomLog;
   readonly presence: Presence;

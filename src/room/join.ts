@@ -43,6 +43,9 @@ export async function joinRoom(
   try {
     const decision = undecided ? await call.within(askApplication(context, connection, room, "join")) : undefined;
     const mayRead = requireRights(context, connection, request, decision);
+    if (context.hooks.beforeJoin !== undefined) {
+      await call.within(context.hooks.beforeJoin({ user: connection.from, connection: connection.id, room }));
+    }
     seated = true;
     feed = await hold(context, room, call);
     const joined = await call.within(takeSeat(context, connection, room, joining, policy, state));

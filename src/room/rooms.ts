@@ -9,6 +9,7 @@ import { BOUNDS, type Message, type Replies, type ServerEvents } from "../protoc
 import type { RoomCounts } from "./context.ts";
 import { restOf } from "./draft.ts";
 import { type HistoryQuery, readHistory } from "./history.ts";
+import type { TimedHooks } from "./hooks.ts";
 import { encodeJson } from "./json.ts";
 import { readMembers } from "./members.ts";
 import { takeBack } from "./take-back.ts";
@@ -32,6 +33,7 @@ export interface RoomsOptions {
   /** Most bytes of `data`, once encoded. */
   readonly payloadBytes: number;
   readonly counts: RoomCounts;
+  readonly hooks: Pick<TimedHooks, "afterSend">;
   /** Whether this node hears Redis. */
   hearing(): boolean;
   /** To everybody in the room, by the stock adapter. */
@@ -55,7 +57,7 @@ export class Rooms {
    * `bad_request` or `payload_too_large` for what cannot be stored.
    */
   async send(sender: string, message: ServerMessage): Promise<Replies["sendMessage"]> {
-    const { types, feeds, log, payloadBytes, counts } = this.#options;
+    const { types, feeds, log, payloadBytes, counts, hooks } = this.#options;
     const { room, id = randomUUID(), from, event } = message;
     const data = encodeJson("data", message.data, payloadBytes);
     const started = performance.now();
@@ -68,6 +70,7 @@ export class Rooms {
       retention: types.of(room).retention,
     });
     counts.messageAccepted(room, (performance.now() - started) / 1_000);
+    if (!duplicate) hooks.afterSend?.({ seq, ts, room, id, from, event, data: message.data });
     return { id, seq, ts, duplicate };
   }
 

@@ -1,4 +1,4 @@
-import { type IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, ServerResponse, STATUS_CODES } from "node:http";
 import type { Server, Socket } from "socket.io";
 import type { AddressOf } from "../client-address.ts";
 import { ERRORS, RoomcastError } from "../errors.ts";
@@ -14,6 +14,8 @@ const HANDSHAKES_PER_ADDRESS = 100;
 const SPREAD_MS = 2_000;
 
 export interface AdmissionOptions {
+  /** Whether the node has started: before that it does not know who is kept out. */
+  readonly isOpen: () => boolean;
   readonly addressOf: AddressOf;
   /** Most sessions of one address. */
   readonly maxPerAddress: number;
@@ -21,7 +23,7 @@ export interface AdmissionOptions {
   readonly rate: Rate | "off";
   /** Most sessions that are not authenticated. */
   readonly maxHandshakes: number;
-  /** How many are. */
+  /** How many are known: by our token, or by what a namespace of the embedding application asks for. */
   readonly authenticated: () => number;
   readonly refused: (error: RoomcastError) => void;
 }
@@ -61,7 +63,10 @@ export class Admission {
   }
 
   #refusal(request: IncomingMessage): RoomcastError | undefined {
-    const { addressOf, maxPerAddress, maxHandshakes, authenticated } = this.#options;
+    const { isOpen, addressOf, maxPerAddress, maxHandshakes, authenticated } = this.#options;
+    if (!isOpen()) {
+      return new RoomcastError("unavailable", "this node has not started yet: try again", { retryAfterMs: SPREAD_MS });
+    }
     if (this.#sessions - authenticated() >= maxHandshakes) {
       return tooMany("this node waits for as many clients to authenticate as it may wait for", SPREAD_MS);
     }
@@ -117,5 +122,5 @@ function answer(request: IncomingMessage, response: unknown, error: RoomcastErro
   const { socket } = request;
   socket.on("error", () => socket.destroy());
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${status} Too Many Requests\r\n${lines.join("")}\r\n${body}`);
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
 }

@@ -1,4 +1,4 @@
-import type { Socket } from "socket.io";
+import type { Namespace, Socket } from "socket.io";
 import type { Identity, TokenVerifier } from "../auth/tokens.ts";
 import { RoomcastError, type WireError } from "../errors.ts";
 
@@ -46,7 +46,7 @@ export interface HandshakeRules {
   precheck(socket: Socket): void;
   /** Takes the place of a connection that was verified. */
   admit(socket: Socket, identity: Identity): void;
-  /** The place is free again where the connection did not come to be. */
+  /** All middlewares are through, or the session is gone: the place is free again where no connection came to be. */
   settled(socket: Socket): void;
 }
 
@@ -60,6 +60,7 @@ interface Attempts {
 export class Handshakes {
   readonly #identities = new WeakMap<Socket, Identity>();
   readonly #attempts = new WeakMap<Socket["conn"], Attempts>();
+  readonly #underWay = new WeakMap<Socket, () => void>();
   readonly #verifier: TokenVerifier;
   readonly #events: HandshakeEvents;
 
@@ -79,23 +80,41 @@ export class Handshakes {
       return;
     }
     attempts.underWay = true;
-    // Socket.IO makes the connection in the turn of `next`, if the client is still there.
     const settled = () => {
       attempts.underWay = false;
+      conn.off("close", settled);
       rules.settled(socket);
     };
+    this.#underWay.set(socket, settled);
+    // A middleware of the embedding application may never answer.
+    conn.once("close", settled);
     this.#verify(socket, rules).then(
       () => {
-        setImmediate(settled);
+        if (conn.readyState !== "open") settled();
         next();
       },
       (error: unknown) => {
-        setImmediate(settled);
         attempts.failed += 1;
         next(this.#refusal(error));
       },
     );
   };
+
+  /** Hears of the end of each handshake: other middlewares come after ours, and may take their time or refuse. */
+  watch(namespace: Namespace): void {
+    const run: unknown = Reflect.get(namespace, "run");
+    if (typeof run !== "function") throw new Error("Socket.IO's namespace has no run: handshakes cannot be followed");
+    Reflect.set(namespace, "run", (socket: Socket, done: (error?: Error) => void) => {
+      const ended = (error?: Error) => {
+        // Socket.IO makes the connection in the turn of `done`, if the client is still there.
+        const settled = this.#underWay.get(socket);
+        if (settled !== undefined) setImmediate(settled);
+        this.#underWay.delete(socket);
+        done(error);
+      };
+      Reflect.apply(run, namespace, [socket, ended]);
+    });
+  }
 
   /** The identity behind a socket that got past the middleware. */
   identityOf(socket: Socket): Identity {

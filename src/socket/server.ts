@@ -1,6 +1,7 @@
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node:http";
+import type { Server as HttpsServer } from "node:https";
 import { Server, type Socket } from "socket.io";
-import type { TokenVerifier } from "../auth/tokens.ts";
+import type { Identity, TokenVerifier } from "../auth/tokens.ts";
 import type { AddressOf } from "../client-address.ts";
 import { bannedUntil, type RoomcastError } from "../errors.ts";
 import type { Bans } from "../moderation/bans.ts";
@@ -26,6 +27,7 @@ import { guardFrames } from "./flood.ts";
 import { Handshakes } from "./handshake.ts";
 import { HandshakeRequests } from "./handshake-requests.ts";
 import { Held } from "./held.ts";
+import { KnownSessions } from "./known-sessions.ts";
 import { obey, review } from "./obey.ts";
 import { requireOrigin } from "./origins.ts";
 import { OutboundBudget } from "./outbound-budget.ts";
@@ -66,6 +68,8 @@ export interface SocketServerOptions {
   readonly outboundBytesPerNode: number;
   /** Whether `/socket.io/` also serves the client's files. */
   readonly serveClient: boolean;
+  /** Whether a connection keeps the whole request of its handshake. */
+  readonly keepRequests: boolean;
 }
 
 export interface SocketServerEvents {
@@ -94,6 +98,7 @@ export class SocketServer {
   readonly #handshakes: Handshakes;
   readonly #places: Places<Socket>;
   readonly #admission: Admission;
+  readonly #known: KnownSessions;
   readonly #requests: HandshakeRequests;
   /** By the connection's id, which is the socket's. */
   readonly #connections = new Map<string, Held>();
@@ -102,9 +107,10 @@ export class SocketServer {
   readonly #budget: OutboundBudget;
   readonly #verbs: Verbs;
   readonly #dispatch: DispatchOptions;
+  #isOpen = false;
 
   constructor(
-    http: HttpServer,
+    http: HttpServer | HttpsServer,
     context: RoomContext,
     verifier: TokenVerifier,
     options: SocketServerOptions,
@@ -126,13 +132,15 @@ export class SocketServer {
       connectTimeout: options.handshakeTimeoutMs,
     });
     this.#budget = new OutboundBudget(options.outboundBytesPerNode, () => this.#connections.values());
+    this.#known = new KnownSessions(this.io);
     this.#places = new Places(options.maxConnections, options.maxConnectionsPerUser);
     this.#admission = new Admission({
+      isOpen: () => this.#isOpen,
       addressOf: options.addressOf,
       maxPerAddress: options.maxConnectionsPerAddress,
       rate: options.floods === "off" ? "off" : options.floods.connections,
       maxHandshakes: options.maxHandshakes,
-      authenticated: () => this.#connections.size,
+      authenticated: () => this.#known.size,
       refused: (error) => events.rejected(error),
     });
     this.#admission.guard(this.io.engine);
@@ -157,7 +165,18 @@ export class SocketServer {
         },
       }),
     );
+    this.#handshakes.watch(this.io.of("/"));
     this.io.on("connection", (socket) => this.#connected(socket));
+  }
+
+  /** From now on connections are taken; before, whoever comes is told to come again. */
+  open(): void {
+    this.#isOpen = true;
+  }
+
+  /** Throws where the socket is none of the main namespace's, or not verified yet. */
+  identityOf(socket: Socket): Identity {
+    return this.#connections.get(socket.id)?.connection.identity ?? this.#handshakes.identityOf(socket);
   }
 
   get connections(): number {
@@ -229,9 +248,10 @@ export class SocketServer {
     const session = sessionOf(socket);
     this.#outlets.set(session, outlet);
     const connection = new Connection(socket.id, identity, outlet, new Rates(rates));
+    this.#known.add(socket);
     const held = new Held(this.#context, socket, connection, outlet, floods === "off" ? "off" : floods.refusals);
     this.#connections.set(connection.id, held);
-    this.#requests.forget(socket.conn);
+    if (!this.#options.keepRequests) this.#requests.forget(socket.conn);
     socket.on("disconnect", (reason) => {
       held.expiry.stop();
       this.#connections.delete(connection.id);

@@ -125,7 +125,7 @@ describeWithRedis("a plain Socket.IO node with the stock sharded adapter beside 
       REDIS_PREFIX: cluster.prefix,
       JWT_SECRET,
     });
-    const embedded = createNode(config, createLogger("silent", "embedded"));
+    const embedded = createNode({ config, log: createLogger("silent", "embedded") });
     const { port } = await embedded.start();
     stopsWithTest(() => embedded.stop());
     const redis = rawRedis();

@@ -230,7 +230,7 @@ describe("whoever listens between the nodes, where the adapter publishes handsha
       JWT_SECRET: secret,
       DRAIN_SECONDS: "0",
     });
-    const embedded = createNode(config, createLogger("silent", "embedded"));
+    const embedded = createNode({ config, log: createLogger("silent", "embedded") });
     const { port } = await embedded.start();
     stopsWithTest(() => embedded.stop());
     const ear = new Eavesdropper();

@@ -1,0 +1,33 @@
+import type { Server, Socket } from "socket.io";
+
+/** The namespace that Roomcast serves. */
+const MAIN = "/";
+
+/**
+ * Sessions that some namespace has let in: ours by a token, one of the embedding application's by whatever it asks for. To
+ * the door they are no strangers any more that may still have to authenticate.
+ */
+export class KnownSessions {
+  readonly #sockets = new Map<Socket["conn"], number>();
+
+  constructor(io: Server) {
+    io.on("new_namespace", (namespace) => {
+      if (namespace.name !== MAIN) namespace.on("connection", (socket: Socket) => this.add(socket));
+    });
+  }
+
+  get size(): number {
+    return this.#sockets.size;
+  }
+
+  /** A session may have one socket in each namespace; it counts once, until the last of them is gone. */
+  add(socket: Socket): void {
+    const { conn } = socket;
+    this.#sockets.set(conn, (this.#sockets.get(conn) ?? 0) + 1);
+    socket.once("disconnect", () => {
+      const left = (this.#sockets.get(conn) ?? 0) - 1;
+      if (left > 0) this.#sockets.set(conn, left);
+      else this.#sockets.delete(conn);
+    });
+  }
+}
