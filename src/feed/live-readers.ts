@@ -2,8 +2,11 @@ import type { Position } from "../log/room-log.ts";
 import { Frame } from "./frame.ts";
 import type { Reader } from "./reader.ts";
 
-/** Readers that are written to in one turn of the event loop: at up to 15 µs each, more would hold it for too long. */
-const COHORT_READERS = 1_000;
+/**
+ * Readers that are written to in one turn of the event loop: at up to 20 µs each, more would hold it for too long, with a
+ * collection of garbage in between.
+ */
+const COHORT_READERS = 500;
 
 /** Some of a room's live readers, who stand at the same place and have the same frames coming. */
 class Cohort {
