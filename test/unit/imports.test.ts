@@ -25,7 +25,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   adapter: ["feed", "log", "redis"],
   nodes: ["redis"],
   auth: ["log"],
-  moderation: ["feed", "log", "redis"],
+  moderation: ["feed", "log", "presence", "redis"],
   room: ["auth", "feed", "log", "moderation", "presence"],
   socket: ["auth", "feed", "moderation", "nodes", "room"],
   http: ["auth", "room", "telemetry", "config.ts"],

@@ -106,7 +106,7 @@ describe("live readers", () => {
     }
     // Nobody waits for those whose turn comes again.
     expect(reached()).toBe(all.length);
-    for (let turn = 0; turn < 7; turn++) await nextTurn();
+    for (let turn = 0; turn < 12; turn++) await nextTurn();
     const everything = Array.from({ length: last }, (_, index) => index + 1);
     for (const { writes } of all) expect(writes.flat()).toEqual(everything);
     expect(counted.messages).toBe(all.length * last);
