@@ -51,6 +51,13 @@ async function wholeLife(cluster: TestCluster): Promise<void> {
   expect(messages).toHaveLength(1);
   await ada.ok("getHistory", { room: ROOM });
   expect((await bob.ok("getMembers", { room: ROOM })).memberCount).toBe(2);
+  const api = apiOf(cluster.urls[1]);
+  await eventually(async () => expect((await api("GET", "/rooms?type=chat")).body.rooms).toHaveLength(1));
+  expect((await api("GET", `/rooms/${ROOM}`)).body).toMatchObject({ members: 2, connections: 2, complete: true });
+  expect((await api("GET", "/nodes")).body).toMatchObject({ nodes: [{}, {}], complete: true });
+  expect((await api("DELETE", `/rooms/${ROOM}/messages/${seq}`)).status).toBe(200);
+  await eventually(() => expect(ada.of("messageRemoved", ROOM)).toHaveLength(1));
+  expect((await ada.ok("getHistory", { room: ROOM })).messages).toMatchObject([{ removed: true }, { removes: seq }]);
   await bob.ok("leaveRoom", { room: ROOM });
   await eventually(() => expect(ada.of("userLeft")).toHaveLength(1));
   await bob.ok("sendMessage", { room: ROOM, data: 2 }).catch(() => undefined);

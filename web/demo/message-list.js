@@ -84,6 +84,16 @@ export class MessageList {
     this.#scroller.scrollTop += this.#scroller.scrollHeight - heightBefore;
   }
 
+  /** A message that is shown may be: nobody reads it any more. */
+  takenBack(seq) {
+    const index = this.#shown.findIndex((message) => message.seq === seq);
+    if (index === -1) return;
+    this.#shown[index] = { ...this.#shown[index], data: null, removed: true };
+    this.#list
+      .querySelector(`[data-seq="${seq}"]`)
+      ?.replaceWith(this.#row(this.#shown[index], this.#shown[index - 1], false));
+  }
+
   /** Asking for earlier messages failed: the button may be tried again. */
   prependFailed() {
     this.#earlier.disabled = false;
@@ -215,7 +225,8 @@ function button(label, press) {
 }
 
 /** The text of a message of this page; anything else that an application sends to the room is shown as JSON. */
-function body({ event, data }) {
+function body({ event, data, removed }) {
+  if (removed) return element("p", "body", "This message was taken back.");
   const text = typeof data === "string" ? data : data?.text;
   if (event === "message" && typeof text === "string") return element("p", "body", text);
   const made = element("p", "body");

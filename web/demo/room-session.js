@@ -11,6 +11,7 @@ const REQUEST_TIMEOUT_MS = 10_000;
  * - `reload(messages, ack)`: forget what was shown, the room's messages are these (just before `joined`)
  * - `message(message, late)`: the next message; `late` if it came with the answer to a join
  * - `position(position)`: it stands here now
+ * - `messageRemoved(seq)`: the application took that message back
  * - `presence(change)`: `userJoined`, `userLeft`, `userUpdated` or `presence`
  * - `signal(signal)`
  * - `resync(reason, inMs)`, `broken(expected, got)`: the stream ended, it joins again
@@ -45,6 +46,11 @@ export class RoomSession {
     socket.on(
       "message",
       here((message) => this.#receive(message)),
+    );
+    // An entry of the log like a message, with a place of its own.
+    socket.on(
+      "messageRemoved",
+      here(({ seq, at }) => this.#receive({ ...at, removes: seq })),
     );
     socket.on("signal", here(on.signal));
     for (const name of ["userJoined", "userLeft", "userUpdated", "presence"]) {
@@ -98,7 +104,7 @@ export class RoomSession {
       if (lost) done({ message: "no answer" });
       else if (!ack.ok) done(ack.error);
       else if (ack.position.epoch !== epoch) done({ message: "the room began anew" });
-      else done(undefined, ack.messages, ack.more);
+      else done(undefined, ack.messages.filter(isMessage), ack.more);
     });
   }
 
@@ -144,7 +150,7 @@ export class RoomSession {
     } else {
       this.#position = ack.position;
       this.#on.position(this.#position);
-      this.#on.reload(ack.messages, ack);
+      this.#on.reload(ack.messages.filter(isMessage), ack);
     }
     this.#phase = "live";
     this.#failures = 0;
@@ -162,7 +168,8 @@ export class RoomSession {
 
   #take(message, late) {
     this.#position = { epoch: this.#position.epoch, seq: message.seq, ts: message.ts };
-    this.#on.message(message, late);
+    if (message.removes === undefined) this.#on.message(message, late);
+    else this.#on.messageRemoved(message.removes);
     this.#on.position(this.#position);
   }
 
@@ -206,4 +213,9 @@ export class RoomSession {
     clearTimeout(this.#timer);
     if (this.#phase !== "ended") this.#phase = "out";
   }
+}
+
+/** In a page the taking back of a message stands in its place too; the message itself says that it was. */
+function isMessage({ removes }) {
+  return removes === undefined;
 }

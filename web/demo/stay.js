@@ -126,6 +126,7 @@ export class Stay {
         this.outbox.reloaded(position);
       },
       joined: (ack, how) => this.#joined(ack, how),
+      messageRemoved: (seq) => this.#list.takenBack(seq),
       message: (message, late) => {
         this.#list.append(message, late);
         this.typing.silent(message.from.id);
