@@ -7,6 +7,7 @@ RUN npm ci --include=dev --ignore-scripts
 COPY tsconfig.json tsconfig.build.json ./
 COPY scripts/build.mjs scripts/
 COPY src src
+COPY web/docs web/docs
 RUN node scripts/build.mjs
 
 FROM node:24-slim AS production

@@ -11,8 +11,17 @@ const REPLACE_ATTEMPTS = 5;
 const stamp = join(dist, ".sources");
 
 function sources() {
-  const inSrc = readdirSync(join(root, "src"), { recursive: true }).map((path) => join("src", path));
-  return [...inSrc, "tsconfig.json", "tsconfig.build.json", "package-lock.json"].sort();
+  const inside = (folder) => readdirSync(join(root, folder), { recursive: true }).map((path) => join(folder, path));
+  return [...inside("src"), ...inside("web/docs"), "tsconfig.json", "tsconfig.build.json", "package-lock.json"].sort();
+}
+
+/** What `/docs/` serves: pages of our own, and of the viewer's package no more than they load, with its licence. */
+function copyViewer(made) {
+  const viewer = join(root, "node_modules/swagger-ui-dist");
+  cpSync(join(root, "web/docs"), join(made, "viewer"), { recursive: true });
+  for (const name of ["swagger-ui-bundle.js", "swagger-ui.css", "LICENSE", "NOTICE"]) {
+    cpSync(join(viewer, name), join(made, "viewer", name));
+  }
 }
 
 /** Changes whenever a source is added, removed or written. */
@@ -75,6 +84,7 @@ function build(now) {
     for (const path of sources()) {
       if (path.endsWith(".lua")) cpSync(join(root, path), join(made, path.slice("src/".length)));
     }
+    copyViewer(made);
     writeFileSync(join(made, ".sources"), now);
     replaceDist(made);
     return 0;

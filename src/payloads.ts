@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { ERRORS, type ErrorCode, type WireError } from "./errors.ts";
-import type { Message, Replies, WireMember, WirePosition } from "./protocol.ts";
+import type { Message, Replies, RequestName, ServerEvents, WireMember, WirePosition } from "./protocol.ts";
 
 /** What the service says, as schemas: for the descriptions, and for tests that hold answers to them. */
 const whole = z.int().min(0);
@@ -128,3 +128,71 @@ export const deadPayload: z.ZodType<DeadPage> = z.object({
   ),
   cursor: z.string().optional(),
 });
+
+/** What the ok acknowledgement of each request adds to `{ok: true}`. */
+export const REPLIES: { readonly [Name in RequestName]: z.ZodType<Replies[Name]> } = {
+  joinRoom: z.object({
+    room: z.string(),
+    position: positionPayload,
+    recovered: z.boolean(),
+    messages: z.array(messagePayload),
+    members: z.array(memberPayload),
+    cursor: z.string().optional(),
+    memberCount: whole,
+    version: whole,
+  }),
+  leaveRoom: nothingPayload,
+  sendMessage: sentPayload,
+  sendSignal: nothingPayload,
+  getHistory: historyPayload,
+  getMembers: membersPayload,
+  setState: nothingPayload,
+  renewToken: z.object({ expiresAt: moment }),
+  kickMember: untilPayload,
+  unbanMember: nothingPayload,
+  closeRoom: nothingPayload,
+};
+
+const presenceChange = z.object({ room: z.string(), user: memberPayload, memberCount: whole, version: whole });
+
+/** The payload of each event to clients. */
+export const EVENTS: { readonly [Name in keyof ServerEvents]: z.ZodType<ServerEvents[Name]> } = {
+  welcome: z.object({
+    connectionId: z.string(),
+    user: fromPayload,
+    node: z.string(),
+    expiresAt: moment,
+    limits: z.object({
+      payload: whole.meta({ description: "most bytes of data" }),
+      rooms: whole.meta({ description: "most rooms per connection" }),
+      rates: z.record(z.string(), z.number()).meta({ description: "requests per second, by kind" }),
+      dedupe: whole.meta({ description: "seconds for which an id is remembered" }),
+      grace: z.number().meta({ description: "seconds for which a lost connection counts as present" }),
+    }),
+  }),
+  message: messagePayload,
+  messageRemoved: z.object({ room: z.string(), seq: whole, at: z.object({ seq: whole, ts: moment }) }),
+  signal: z.object({ room: z.string(), from: fromPayload, event: z.string(), data: z.unknown().optional() }),
+  userJoined: presenceChange,
+  userLeft: presenceChange,
+  userUpdated: z.object({ room: z.string(), user: memberPayload, version: whole }),
+  presence: z.object({
+    room: z.string(),
+    joined: z.array(memberPayload),
+    left: z.array(memberPayload),
+    memberCount: whole,
+    version: whole,
+    partial: z.boolean().optional(),
+  }),
+  resync: z.object({ room: z.string(), reason: z.enum(["epoch", "behind", "log_unavailable"]), withinMs: whole }),
+  stalled: z.object({ since: moment }),
+  restored: z.record(z.string(), z.never()),
+  removed: z.object({
+    room: z.string(),
+    reason: z.enum(["kicked", "banned", "closed", "forbidden"]),
+    until: moment.optional(),
+  }),
+  tokenExpiring: z.object({ expiresAt: moment }),
+  draining: z.object({ reconnectWithinMs: whole }),
+  ending: z.object({ code: z.string(), message: z.string() }),
+};

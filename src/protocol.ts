@@ -52,17 +52,29 @@ export function roomOfUser(user: string): string {
 }
 
 function text(maxBytes: number) {
-  return z.string().superRefine((value, context) => {
-    const bytes = Buffer.byteLength(value);
-    if (bytes < 1 || bytes > maxBytes) context.addIssue({ code: "custom", message: `must be 1 to ${maxBytes} bytes` });
-    else if (!value.isWellFormed()) context.addIssue({ code: "custom", message: "must be well-formed Unicode" });
-  });
+  return z
+    .string()
+    .superRefine((value, context) => {
+      const bytes = Buffer.byteLength(value);
+      if (bytes < 1 || bytes > maxBytes)
+        context.addIssue({ code: "custom", message: `must be 1 to ${maxBytes} bytes` });
+      else if (!value.isWellFormed()) context.addIssue({ code: "custom", message: "must be well-formed Unicode" });
+    })
+    .meta(inBytes(maxBytes, ""));
 }
 
-export const roomSchema = z.string().superRefine((room, context) => {
-  const problem = roomNameProblem(room);
-  if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
-});
+/** How descriptions tell a bound in bytes: there are never more characters than bytes. */
+function inBytes(maxBytes: number, more: string) {
+  return { minLength: 1, maxLength: maxBytes, description: `1 to ${maxBytes} bytes of well-formed Unicode${more}` };
+}
+
+export const roomSchema = z
+  .string()
+  .superRefine((room, context) => {
+    const problem = roomNameProblem(room);
+    if (problem !== undefined) context.addIssue({ code: "custom", message: problem });
+  })
+  .meta(inBytes(BOUNDS.roomBytes, " without white space, control characters, braces or *"));
 export const userSchema = text(BOUNDS.idBytes);
 export const idSchema = text(BOUNDS.idBytes);
 export const eventSchema = text(BOUNDS.eventBytes);
@@ -83,10 +95,12 @@ const sinceSchema = z.object({
   ts: z.int().min(0).optional(),
 });
 
-const objectSchema = z.custom<Record<string, unknown>>(
-  (value) => typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value),
-  "must be an object",
-);
+const objectSchema = z
+  .custom<Record<string, unknown>>(
+    (value) => typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value),
+    "must be an object",
+  )
+  .meta({ type: "object" });
 
 /** `data` is required and may be `null`; what JSON cannot carry is found when it is encoded. */
 export const required = z.custom<unknown>((value) => value !== undefined, "is required");

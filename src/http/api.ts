@@ -6,6 +6,7 @@ import { RoomcastError } from "../errors.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { ApiRates } from "./api-rates.ts";
 import { callRoutes } from "./call.ts";
+import { descriptionRoutes } from "./description.ts";
 import { type ModerationOfRooms, moderatingCalls } from "./moderation.ts";
 import { type NodesOfCluster, nodeCalls } from "./nodes.ts";
 import { notFound, problemHandler } from "./problem.ts";
@@ -77,6 +78,7 @@ export function apiRoutes(options: ApiOptions): Router {
 export function apiApp(options: ApiOptions, log: Logger): Express {
   const app = express();
   app.use(helmet({ strictTransportSecurity: false }));
+  app.use(descriptionRoutes());
   app.use("/v1", apiRoutes(options));
   app.use(notFound);
   app.use(problemHandler(log));

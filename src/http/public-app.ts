@@ -3,6 +3,7 @@ import helmet from "helmet";
 import type { Logger } from "../telemetry/log.ts";
 import { type ApiOptions, apiRoutes } from "./api.ts";
 import { type DemoOptions, demoRoutes } from "./demo.ts";
+import { descriptionRoutes } from "./description.ts";
 import { notFound, problemHandler } from "./problem.ts";
 
 export interface PublicAppOptions extends DemoOptions {
@@ -34,6 +35,7 @@ export function publicApp({ log, api, ...demo }: PublicAppOptions): Express {
       strictTransportSecurity: false,
     }),
   );
+  app.use(descriptionRoutes());
   if (api !== undefined) app.use("/v1", apiRoutes(api));
   app.use(demoRoutes(demo));
   app.use(notFound);
