@@ -282,7 +282,9 @@ describeWithRedis("what three nodes keep in Redis", () => {
 
     const keys = await keysWith(redis, prefix);
     const known = new Set(
-      keys.filter((key) => /^[^{]+:(\{node:[\w-]+\}:(rooms|beat)|\{nodes\}:(leases|gone))$/.test(key)),
+      keys.filter((key) =>
+        /^[^{]+:(\{node:[\w-]+\}:(rooms|beat)|\{nodes\}:(leases|gone|released|info)|\{rooms:\d+\}:occupied)$/.test(key),
+      ),
     );
     for (const name of ["meta", "log"]) known.add(`{${channelOf(prefix, "_control")}}:${name}`);
     for (const room of ROOMS) {
