@@ -31,8 +31,8 @@ type Acknowledge = (reply: unknown) => void;
 const withoutAck: Acknowledge = () => undefined;
 
 /**
- * Serves a socket's requests, before whatever else is told of its events. Events of other names are left to whoever embeds
- * the node.
+ * Serves a socket's requests, before whatever else is told of its events. Whoever embeds the node may listen to them as
+ * well; events of other names are left to it.
  */
 export function dispatch(socket: Socket, connection: Connection, verbs: Verbs, options: DispatchOptions): void {
   // One function for a connection: a listener for each request would be a kilobyte that every idle connection keeps.
@@ -48,6 +48,8 @@ export function dispatch(socket: Socket, connection: Connection, verbs: Verbs, o
     serve(name, payload, ack, connection, verbs, options).catch((error: unknown) =>
       options.failed(name, connection, error),
     );
+    // An embedding application may listen to it, too.
+    if (socket.listenerCount(name) > 0) next();
   });
 }
 
