@@ -37,6 +37,8 @@ const withoutAck: Acknowledge = () => undefined;
 export function dispatch(socket: Socket, connection: Connection, verbs: Verbs, options: DispatchOptions): void {
   // One function for a connection: a listener for each request would be a kilobyte that every idle connection keeps.
   socket.use((event: readonly unknown[], next) => {
+    // What came behind the client's own disconnect, in the same chunk: a join would be one that nobody leaves any more.
+    if (!socket.connected) return;
     const [name, first] = event;
     if (!isRequestName(name)) {
       next();

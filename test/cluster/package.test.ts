@@ -25,7 +25,7 @@ describe("the package", () => {
 
   it("has what a node needs and nothing else", async () => {
     const { files } = await pack();
-    const other = files.filter((file) => !/^(dist\/.+\.(js|d\.ts|lua)|web\/demo\/.+)$/.test(file));
+    const other = files.filter((file) => !/^(dist\/.+\.(js|d\.ts|lua)|dist\/viewer\/.+|web\/demo\/.+)$/.test(file));
     expect(other).toEqual(["CHANGELOG.md", "LICENSE", "README.md", "package.json"]);
     expect(files.filter((file) => file.startsWith("dist/local/"))).toEqual([]);
     const sources = readdirSync(SRC, { recursive: true, encoding: "utf8" });

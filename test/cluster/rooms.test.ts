@@ -4,6 +4,7 @@ import { TRANSPORTS } from "../support/client.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { type PrivateRedis, startRedis } from "../support/private-redis.ts";
+import { RawPolling } from "../support/raw-polling.ts";
 import { keysWith, rawRedis } from "../support/raw-redis.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { roomTypesFile } from "../support/room-types.ts";
@@ -149,6 +150,20 @@ describeWithRedis("joining and leaving", () => {
     await eventually(() => expect(member.of("signal", room)).toHaveLength(1));
     await eventually(() => expect(member.of("message", room).map((message) => message.seq)).toEqual([seq]));
     expect(await member.ok("getMembers", { room })).toMatchObject({ memberCount: 2, version: 2 });
+  });
+
+  it("[G3] a join behind the client's own disconnect, in the same payload, is of nobody: the room stays empty", async () => {
+    const polling = await RawPolling.connect(cluster.urls[0] ?? "");
+    const room = "chat:behind";
+    await polling.post(`41\u001e420${JSON.stringify(["joinRoom", { room }])}`);
+    const bob = await connect(1, "bob");
+    await bob.ok("joinRoom", { room });
+    await eventually(async () => expect(await bob.ok("getMembers", { room })).toMatchObject({ memberCount: 1 }));
+    await bob.ok("leaveRoom", { room });
+    await eventually(async () => {
+      const keys = await keysWith(rawRedis(server.url), cluster.prefix);
+      expect(keys.filter((key) => key.includes(room) && key.endsWith(":members"))).toEqual([]);
+    });
   });
 
   it("[G3] leaveRoom cancels a pending join, first and repeated ones", async () => {
