@@ -18,7 +18,7 @@ function withoutDevelopment(manifest) {
 const manifest = withoutDevelopment(read("package.json"));
 const lock = read("package-lock.json");
 const packages = Object.entries(lock.packages)
-  .filter(([, { dev, devOptional }]) => dev !== true && devOptional !== true)
+  .filter(([, { dev }]) => dev !== true)
   .map(([path, entry]) => [path, path === "" ? withoutDevelopment(entry) : entry]);
 
 const parent = mkdtempSync(join(tmpdir(), "roomcast-sbom-"));

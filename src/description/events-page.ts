@@ -31,7 +31,7 @@ export function eventsPage(asyncApi: JsonSchema): string {
 <html lang="en">
 <meta charset="utf-8">
 <title>Roomcast: requests and events</title>
-<link rel="stylesheet" href="./events.css">
+<link rel="stylesheet" href="./events.css"><link rel="icon" href="data:,">
 <h1>Roomcast: requests and events</h1>
 <p>Over Socket.IO, as <a href="../asyncapi.json">asyncapi.json</a> has them. <a href="./">The HTTP API</a></p>
 ${part("Requests", named("receive"))}

@@ -9,7 +9,6 @@ interface Locked {
   readonly name?: string;
   readonly version?: string;
   readonly dev?: boolean;
-  readonly devOptional?: boolean;
 }
 
 interface Component {
@@ -36,7 +35,7 @@ function inProduction(): string[] {
     packages: Record<string, Locked>;
   };
   const names = Object.entries(lock.packages)
-    .filter(([path, { dev, devOptional }]) => path !== "" && dev !== true && devOptional !== true)
+    .filter(([path, { dev }]) => path !== "" && dev !== true)
     .map(([path, { name, version }]) => `${name ?? path.slice(path.lastIndexOf("node_modules/") + 13)}@${version}`);
   return [...new Set(names)].sort();
 }

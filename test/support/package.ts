@@ -11,9 +11,14 @@ const BESIDE = ["express", "@types/express", "@types/node"];
 const COMMAND_TIMEOUT_MS = 240_000;
 
 async function run(command: string, args: readonly string[], cwd: string): Promise<string> {
-  const said = await ask(command, args, { timeoutMs: COMMAND_TIMEOUT_MS, cwd });
+  const said = await ask(command, args, { timeoutMs: COMMAND_TIMEOUT_MS, cwd, env: ofAnotherProject() });
   if (said === undefined) throw new Error(`${command} ${args.join(" ")} failed`);
   return said;
+}
+
+/** Without what the npm that runs these tests tells its children: this project's own settings. */
+function ofAnotherProject(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
 }
 
 interface Manifest {
