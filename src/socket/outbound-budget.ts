@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 
 /** How often what all connections are owed is added up, in milliseconds. */
 const LOOK_MS = 500;
-/** Connections that are added up in one turn of the event loop: 20,000 at once would hold it for 30 ms. */
+/** Connections that are added up in one turn of the event loop: tens of thousands at once would hold it. */
 const PER_TURN = 2_000;
 
 /** A connection that may owe. */
