@@ -87,7 +87,7 @@ export class RedisLog implements RoomLog {
     } finally {
       this.#outbox.written(room, outbox);
     }
-    if (readText(reply) === "gone") throw new RoomcastError("not_found");
+    if (removes !== undefined && readText(reply) === "gone") throw new RoomcastError("not_found");
     const { epoch, seq, ts, duplicate } = readWords(reply, ["epoch", "seq", "ts", "duplicate"]);
     return { epoch, seq: Number(seq), ts: Number(ts), duplicate: duplicate === "1" };
   }
