@@ -25,7 +25,7 @@ import { Turns } from "./room/turns.ts";
 import { SocketServer } from "./socket/server.ts";
 import { memoryStore, redisStore, type Store } from "./store.ts";
 import type { Logger } from "./telemetry/log.ts";
-import { Metrics } from "./telemetry/metrics.ts";
+import { type Gauges, Metrics } from "./telemetry/metrics.ts";
 
 /** Redis may be away, or take no writes, for this long before the balancer is told, so that a blip does not empty it. In milliseconds. */
 const UNREADY_AFTER_MS = 3_000;
@@ -87,13 +87,12 @@ class Node implements RoomcastNode {
     this.#config = config;
     this.#log = log;
     const failed = (where: string) => (error: unknown) => log.error({ err: error }, where);
-    const gauges = {
-      connections: () => this.#sockets.connections,
-      feeds: () => this.#feeds.size,
-      owed: () => this.#sockets.owed,
-      rooms: () => this.#feeds.all(),
-    };
-    const metrics = new Metrics(config.nodeName, gauges, config.limits.metricsTopRooms);
+    const metrics = new Metrics({
+      node: config.nodeName,
+      gauges: this.#gauges(),
+      topRooms: config.limits.metricsTopRooms,
+      isConfigured: (type) => config.roomTypes.isConfigured(type),
+    });
     this.#store = config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis, log, metrics);
     this.#feeds = new Feeds({
       channels: this.#store.channels,
@@ -103,7 +102,6 @@ class Node implements RoomcastNode {
       policyOf: (room) => config.roomTypes.of(room),
       failed: (room, error) => log.error({ room, err: error }, "a feed failed"),
       lost: (room) => this.#seats.putBackIn(room),
-      closed: (feed) => metrics.roomClosed(feed),
     });
     this.#seats = new Seats(this.#store.presence, this.#store.index, failed("leaving a room failed"));
     this.#control = new ControlLog({
@@ -175,8 +173,16 @@ class Node implements RoomcastNode {
       }),
     );
     this.#sockets = new SocketServer(this.#public, context, new TokenVerifier(tokens), socketOptions(config), {
-      connected: (connection) => log.debug({ connection: connection.id, user: connection.identity.user }, "connected"),
-      disconnected: (connection, reason) => log.debug({ connection: connection.id, reason }, "disconnected"),
+      connected: (connection, transport) => {
+        metrics.connected(transport);
+        log.debug({ connection: connection.id, user: connection.identity.user }, "connected");
+      },
+      disconnected: (connection, reason) => {
+        metrics.disconnected(reason);
+        log.debug({ connection: connection.id, reason }, "disconnected");
+      },
+      served: (request, seconds) => metrics.requestServed(request, seconds),
+      rateLimited: (limit) => metrics.rateLimited(limit),
       rejected: (error) => metrics.connectionRefused(error.code),
       refused: (request, error) => metrics.requestRefused(request, error.code),
       failed: (request, connection, error) => {
@@ -256,6 +262,23 @@ class Node implements RoomcastNode {
     await this.#store.close();
     for (const server of [this.#api, this.#admin]) await closed(server);
     this.#log.info("stopped");
+  }
+
+  #gauges(): Gauges {
+    return {
+      ready: () => this.#readiness().ready,
+      draining: () => this.#phase === "draining",
+      connections: () => this.#sockets.connections,
+      transports: () => this.#sockets.transports(),
+      feeds: () => this.#feeds.size,
+      owed: () => this.#sockets.owed,
+      subscriptions: () => this.#store.health.subscriptions,
+      redisConnected: (role) => this.#store.health.connected(role),
+      silentMs: () => this.#store.pulse.silentMs,
+      unwrittenMs: () => this.#store.pulse.unwrittenMs,
+      leaseHeldMs: () => this.#store.health.leaseHeldMs,
+      membersSwept: () => this.#store.health.membersSwept,
+    };
   }
 
   #readiness(): Readiness {

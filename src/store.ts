@@ -34,6 +34,7 @@ export interface Store {
   readonly index: RoomIndex;
   readonly channels: RoomChannels;
   readonly pulse: StorePulse;
+  readonly health: StoreHealth;
   /** Puts the adapter under a Socket.IO server, and tells when the node stops and starts hearing the others. */
   serve(io: Server, events: StoreEvents): void;
   /** Resolves once the store can be used, however long that takes. Rejects where the server is too old. */
@@ -52,8 +53,26 @@ export interface StorePulse {
   readonly refusal: string | undefined;
 }
 
+/** What can be asked of the store at any time, for the metrics. */
+export interface StoreHealth {
+  /** Channels that this node listens to. */
+  readonly subscriptions: number;
+  /** For how long the lease has been held without a break, in milliseconds. */
+  readonly leaseHeldMs: number;
+  /** Connections of nodes that were gone, taken out of rooms by this node. */
+  readonly membersSwept: number;
+  /** Whether this connection to Redis is ready. */
+  connected(role: ConnectionRole): boolean;
+}
+
 /** What the store counts: these only add up. */
 export interface StoreCounts {
+  /** A connection to Redis is back after it was lost. */
+  reconnected(role: ConnectionRole): void;
+  /** This node was taken for gone, or Redis lost its lease. */
+  leaseLost(): void;
+  /** A node was gone, and this one cleared up after it. */
+  nodeSwept(): void;
   /** A subscription was built anew because nothing came back. */
   resubscribed(): void;
   /** What this node published to itself came back after so many seconds. */
@@ -83,6 +102,7 @@ export function memoryStore({ dedupeSeconds }: Config): Store {
     index: presence,
     channels,
     pulse: { hearing: true, silentMs: 0, unwrittenMs: 0, refusal: undefined },
+    health: { subscriptions: 0, leaseHeldMs: 0, membersSwept: 0, connected: () => false },
     serve: () => undefined,
     ready: nothing,
     handOver: nothing,
@@ -101,10 +121,11 @@ type RedisServer = Extract<Config["redis"], { kind: "server" }>;
 /** Everything in Redis, by three connections. */
 export function redisStore(config: Config, { url, tls }: RedisServer, log: Logger, counts: StoreCounts): Store {
   const connect = (role: ConnectionRole) =>
-    connectRedis(url, { role, name: `${config.redisPrefix}-${role}`, tls, report: reportOutage(log) });
+    connectRedis(url, { role, name: `${config.redisPrefix}-${role}`, tls, report: reportOutage(log, counts) });
   const commands = connect("commands");
   const reads = connect("reads");
   const subscriber = connect("subscriber");
+  const connections: Readonly<Record<ConnectionRole, Redis>> = { commands, reads, subscriber };
   const keys = new Keys(config.redisPrefix);
   const dedupeMs = config.dedupeSeconds * 1_000;
   // A server that is too old knows no such subscriptions; the start ends with one sentence, and that is not it.
@@ -125,9 +146,11 @@ export function redisStore(config: Config, { url, tls }: RedisServer, log: Logge
     sweep: async (gone) => {
       log.warn({ incarnation: gone }, "a node is gone: taking its members out");
       await presence.sweepNode(gone);
+      counts.nodeSwept();
     },
     renewed: (announced) => {
       log.warn({ announced }, "the lease was lost: putting the members back");
+      counts.leaseLost();
       events?.renewed(announced);
     },
     putBack: async () => {
@@ -160,6 +183,18 @@ export function redisStore(config: Config, { url, tls }: RedisServer, log: Logge
     index: presence,
     channels,
     pulse,
+    health: {
+      get subscriptions() {
+        return channels.size;
+      },
+      get leaseHeldMs() {
+        return life.heldMs;
+      },
+      get membersSwept() {
+        return presence.swept;
+      },
+      connected: (role) => connections[role].status === "ready",
+    },
     serve: (io, told) => {
       events = told;
       io.adapter(shardedAdapter(commands, channels, config.redisPrefix));
@@ -174,7 +209,7 @@ export function redisStore(config: Config, { url, tls }: RedisServer, log: Logge
     close: async () => {
       pulse.stop();
       life.stop();
-      for (const redis of [commands, reads, subscriber]) redis.disconnect();
+      for (const redis of Object.values(connections)) redis.disconnect();
     },
   };
 }
@@ -203,10 +238,14 @@ async function untilDone(step: () => Promise<void>): Promise<void> {
   }
 }
 
-function reportOutage(log: Logger): (outage: Outage) => void {
+function reportOutage(log: Logger, counts: StoreCounts): (outage: Outage) => void {
   return (outage) => {
     const { role } = outage;
-    if (outage.kind === "lost") log.warn({ role, err: outage.error }, "Redis is away");
-    else log.info({ role, afterMs: outage.afterMs }, "Redis is back");
+    if (outage.kind === "lost") {
+      log.warn({ role, err: outage.error }, "Redis is away");
+    } else {
+      counts.reconnected(role);
+      log.info({ role, afterMs: outage.afterMs }, "Redis is back");
+    }
   };
 }

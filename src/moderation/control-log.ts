@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { RoomcastError } from "../errors.ts";
 import type { Feed, FeedPolicy } from "../feed/feed.ts";
+import { NOT_COUNTED } from "../feed/feed-counts.ts";
 import { Feeds } from "../feed/feeds.ts";
 import type { Frame } from "../feed/frame.ts";
 import type { Outlet } from "../feed/reader.ts";
@@ -48,22 +49,14 @@ export class ControlLog implements Outlet {
 
   constructor(options: ControlLogOptions) {
     this.#options = options;
-    const nothing = () => undefined;
     this.#feeds = new Feeds({
       channels: options.channels,
       log: options.log,
       limits: { heldBytes: options.heldBytes, lingerMs: 0 },
-      counts: {
-        passed: nothing,
-        gapRepaired: nothing,
-        delivered: nothing,
-        resync: nothing,
-        slowReader: nothing,
-      },
+      counts: NOT_COUNTED,
       policyOf: () => CONTROL_POLICY,
       failed: (_room, error) => options.failed(error),
       lost: () => Promise.resolve(),
-      closed: nothing,
     });
   }
 

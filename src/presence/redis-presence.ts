@@ -45,6 +45,7 @@ export class RedisPresence implements Presence, RoomIndex {
   readonly #incarnation: { readonly current: string };
   readonly #dedupeMs: number;
   readonly #epochs = new Epochs();
+  #swept = 0;
 
   constructor({ commands, reads, keys, incarnation, dedupeMs }: RedisPresenceOptions) {
     this.#redis = commands;
@@ -53,6 +54,11 @@ export class RedisPresence implements Presence, RoomIndex {
     this.#keys = keys;
     this.#incarnation = incarnation;
     this.#dedupeMs = dedupeMs;
+  }
+
+  /** Connections of nodes that were gone, taken out of rooms by this node. */
+  get swept(): number {
+    return this.#swept;
   }
 
   async join(request: JoinRequest): Promise<Joined> {
@@ -144,7 +150,8 @@ export class RedisPresence implements Presence, RoomIndex {
    */
   async sweep(room: string, incarnation: string, cursor = "0"): Promise<string | undefined> {
     const values = [this.#keys.channel(room), JSON.stringify(room), incarnation, cursor, SWEEP_SLICE];
-    const next = readText(await this.#commands.run(SWEEP, this.#roomKeys(room), values));
+    const { next, taken } = readWords(await this.#commands.run(SWEEP, this.#roomKeys(room), values), ["next", "taken"]);
+    this.#swept += Number(taken);
     return next === "0" ? undefined : next;
   }
 

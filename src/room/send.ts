@@ -32,6 +32,7 @@ export async function sendMessage(
     retention: policy.retention,
   };
   const { seq, ts, duplicate } = await call.within(context.log.append(room, draft));
-  context.counts.messageAccepted(room, (performance.now() - started) / 1_000);
+  const bytes = Buffer.byteLength(draft.rest);
+  context.counts.messageAccepted(bytes, (performance.now() - started) / 1_000, duplicate);
   call.answer({ id, seq, ts, duplicate });
 }

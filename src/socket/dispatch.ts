@@ -19,6 +19,8 @@ export interface DispatchOptions {
   readonly timeoutMs: number;
   /** Most requests of one connection under way. */
   readonly maxPending: number;
+  /** A request was answered with ok, after so long. */
+  served(name: RequestName, seconds: number): void;
   refused(name: RequestName, error: RoomcastError): void;
   /** A request was refused before its verb saw it; the payload is as it came. */
   unserved(name: RequestName, payload: unknown): void;
@@ -52,6 +54,7 @@ async function serve<Name extends RequestName>(
   verb: Verb<Name>,
   options: DispatchOptions,
 ): Promise<void> {
+  const started = performance.now();
   const call = new Call<Replies[Name]>((reply) => ack({ ok: true, ...reply }));
   let id = idOf(name, payload);
   let served = false;
@@ -68,6 +71,7 @@ async function serve<Name extends RequestName>(
     id = idOf(name, request);
     served = true;
     await verb(connection, request, call);
+    options.served(name, (performance.now() - started) / 1_000);
   } catch (error) {
     const refusal = error instanceof RoomcastError ? error : new RoomcastError("internal", undefined, { cause: error });
     if (refusal === error) options.refused(name, refusal);

@@ -69,10 +69,15 @@ export interface SocketServerOptions {
 }
 
 export interface SocketServerEvents {
-  connected(connection: Connection): void;
+  /** `transport`: the one that it came by. */
+  connected(connection: Connection, transport: string): void;
   disconnected(connection: Connection, reason: string): void;
   /** A handshake was refused. */
   rejected(error: RoomcastError): void;
+  /** A request was answered with ok, after so long. */
+  served(name: RequestName, seconds: number): void;
+  /** A rate was reached, and somebody refused or disconnected for it. */
+  rateLimited(limit: "frames" | "refusals" | "connections"): void;
   /** A request was refused. */
   refused(name: RequestName, error: RoomcastError): void;
   /** A request broke. */
@@ -128,12 +133,15 @@ export class SocketServer {
       maxHandshakes: options.maxHandshakes,
       authenticated: () => this.#connections.size,
       refused: (error) => events.rejected(error),
+      tooFast: () => events.rateLimited("connections"),
     });
     this.#admission.guard(this.io.engine);
     this.io.engine.use((request: IncomingMessage, response: ServerResponse, next: () => void) => {
       this.#readRequest(request, response, next);
     });
-    guardFrames(this.io.engine, options.floods === "off" ? "off" : options.floods.frames);
+    guardFrames(this.io.engine, options.floods === "off" ? "off" : options.floods.frames, () =>
+      events.rateLimited("frames"),
+    );
     this.io.use(
       this.#handshakes.middleware({
         precheck: ({ request }) => {
@@ -155,6 +163,11 @@ export class SocketServer {
 
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** The name of each connection's transport. */
+  *transports(): Iterable<string> {
+    for (const { conn } of this.#connections.keys()) yield conn.transport.name;
   }
 
   /** Bytes that all connections were sent and have not taken. */
@@ -239,9 +252,11 @@ export class SocketServer {
     dispatch(socket, connection, this.#verbs(expiry), {
       timeoutMs: this.#options.requestTimeoutMs,
       maxPending: this.#options.maxPending,
+      served: (name, seconds) => this.#events.served(name, seconds),
       refused: (name, error) => {
         this.#events.refused(name, error);
         if (error.code === "rate_limited" && refusals.take() !== undefined) {
+          this.#events.rateLimited("refusals");
           endForGood(socket, new RoomcastError("rate_limited", "this connection went on asking past its limits"));
         }
       },
@@ -259,7 +274,7 @@ export class SocketServer {
       limits: welcomeLimits,
     };
     socket.emit("welcome", welcome);
-    this.#events.connected(connection);
+    this.#events.connected(connection, socket.conn.transport.name);
   }
 
   #verbs(expiry: Expiry): Verbs {

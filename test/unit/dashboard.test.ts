@@ -2,12 +2,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { dashboardJson } from "../../grafana/dashboard.ts";
-import { Metrics } from "../../src/telemetry/metrics.ts";
 import { DASHBOARD_FILE, metricsOf, readDashboard } from "../support/dashboard.ts";
+import { metricsOfNode } from "../support/metrics.ts";
 
 /** The names under which Prometheus has the series of one node. */
 function exported(): Set<string> {
-  const { registry } = new Metrics("node", { connections: () => 0, feeds: () => 0, owed: () => 0, rooms: () => [] }, 1);
+  const { registry } = metricsOfNode();
   const names = registry.getMetricsAsArray().map(({ name }) => name);
   return new Set(names.flatMap((name) => [name, `${name}_bucket`, `${name}_sum`, `${name}_count`]));
 }

@@ -1,7 +1,8 @@
 -- Takes a connection's seat away; where it was the user's last one, the user leaves and the room is told.
+-- Returns how many seats that were: 1, or 0 where it was gone already.
 local function take_out(meta, presence, members, channel, room, connection, user)
-  if redis.call("HDEL", presence, "c:" .. connection) == 0 then return end
-  if redis.call("HINCRBY", presence, "n:" .. user, -1) > 0 then return end
+  if redis.call("HDEL", presence, "c:" .. connection) == 0 then return 0 end
+  if redis.call("HINCRBY", presence, "n:" .. user, -1) > 0 then return 1 end
   local profile = redis.call("HMGET", presence, "p:" .. user, "s:" .. user)
   redis.call("HDEL", presence, "n:" .. user, "p:" .. user, "s:" .. user)
   redis.call("ZREM", members, user)
@@ -11,4 +12,5 @@ local function take_out(meta, presence, members, channel, room, connection, user
   local identity = profile[1] or '"id":' .. cjson.encode(user)
   local count = redis.call("ZCARD", members)
   publish_change(channel, room, "userLeft", connection, user_json(identity, profile[2]), count, version)
+  return 1
 end
