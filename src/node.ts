@@ -6,6 +6,7 @@ import { Application } from "./auth/application.ts";
 import type { RoomTypes } from "./auth/room-types.ts";
 import { askBySignedPost } from "./auth/signed-question.ts";
 import { TokenVerifier } from "./auth/tokens.ts";
+import { Canary } from "./canary/canary.ts";
 import { clientAddress } from "./client-address.ts";
 import type { Config } from "./config.ts";
 import { Feeds } from "./feed/feeds.ts";
@@ -78,6 +79,7 @@ class Node implements RoomcastNode {
   readonly #admin: HttpServer;
   readonly #api: HttpServer | undefined;
   readonly #control: ControlLog;
+  readonly #canary: Canary;
   #phase: "starting" | "running" | "draining" = "starting";
   #drained: Promise<void> | undefined;
   /** The public port's connections; an HTTP server forgets those that became websockets. */
@@ -111,6 +113,15 @@ class Node implements RoomcastNode {
       apply: (order) => this.#sockets.apply(order),
       review: () => this.#sockets.review(this.#store.bans),
       failed: failed("the control log failed"),
+    });
+    this.#canary = new Canary({
+      node: config.nodeName,
+      everyMs: config.limits.canaryIntervalMs,
+      channels: this.#store.channels,
+      log: this.#store.log,
+      heldBytes: config.limits.maxHeldBytes,
+      counts: metrics,
+      failed: failed("the canary failed"),
     });
     const moderation = new Moderation({ bans: this.#store.bans, control: this.#control, log: this.#store.log });
     const context: RoomContext = {
@@ -207,6 +218,7 @@ class Node implements RoomcastNode {
         await this.#seats.putBack();
         this.#feeds.suspectAll();
         this.#control.suspect();
+        this.#canary.suspect();
       },
     });
   }
@@ -221,6 +233,7 @@ class Node implements RoomcastNode {
     await this.#store.ready();
     // Nobody is let in before this node knows who is kept out.
     await this.#control.begin();
+    await this.#canary.begin();
     await listen(this.#public, port, host);
     if (this.#api !== undefined && api.kind === "own-port") await listen(this.#api, api.port, host);
     this.#phase = "running";
@@ -255,6 +268,7 @@ class Node implements RoomcastNode {
     this.#seats.close();
     this.#feeds.close();
     this.#control.close();
+    this.#canary.close();
     // Redis may be away: the lease then runs out by itself, with the same end.
     await this.#store
       .handOver(this.#config.limits.graceSeconds * 1_000)
@@ -278,6 +292,8 @@ class Node implements RoomcastNode {
       unwrittenMs: () => this.#store.pulse.unwrittenMs,
       leaseHeldMs: () => this.#store.health.leaseHeldMs,
       membersSwept: () => this.#store.health.membersSwept,
+      canaryPairs: () => this.#canary.pairs(),
+      canaryComparedMsAgo: () => this.#canary.comparedMsAgo,
     };
   }
 
@@ -287,6 +303,9 @@ class Node implements RoomcastNode {
     if (silentMs > UNREADY_AFTER_MS) return { ready: false, reason: `Redis has been away for ${silentMs} ms` };
     if (unwrittenMs > UNREADY_AFTER_MS) {
       return { ready: false, reason: `Redis has taken no writes for ${unwrittenMs} ms: ${refusal ?? "no answer"}` };
+    }
+    if (this.#config.canaryReadiness && this.#canary.failing) {
+      return { ready: false, reason: "most canary messages do not reach this node in time" };
     }
     return { ready: true, reason: "running" };
   }

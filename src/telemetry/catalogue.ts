@@ -173,6 +173,33 @@ export const METRICS = {
   roomcast_redis_silence_seconds: { kind: "gauge", help: "Since this node last heard itself through Redis" },
   roomcast_redis_unwritten_seconds: { kind: "gauge", help: "Since Redis last took a write of this node" },
 
+  roomcast_canary_sent_total: { kind: "counter", help: "Canary messages of this node acknowledged as stored" },
+  roomcast_canary_failed_total: { kind: "counter", help: "Canary messages of this node with another outcome" },
+  roomcast_canary_expected_total: {
+    kind: "counter",
+    help: "Canary messages of a node that this one was to hear: what the log holds",
+    labels: { from: "open" },
+  },
+  roomcast_canary_delivered_total: {
+    kind: "counter",
+    help: "Of these, what this node heard within 2 s",
+    labels: { from: "open" },
+  },
+  roomcast_canary_lag_seconds: {
+    kind: "gauge",
+    help: "The longest way of a node's canary message from the log to this node in the last comparison",
+    labels: { from: "open" },
+  },
+  roomcast_canary_delay_seconds: {
+    kind: "histogram",
+    help: "From the log to this node, for the canary messages of all nodes",
+    buckets: DELAY_BUCKETS,
+  },
+  roomcast_canary_comparison_age_seconds: {
+    kind: "gauge",
+    help: "Since this node last compared what it heard with what the log holds",
+  },
+
   roomcast_lease_held_seconds: { kind: "gauge", help: "For how long this node's lease has been held without a break" },
   roomcast_leases_lost_total: {
     kind: "counter",

@@ -1,4 +1,6 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
+import type { CanaryCounts } from "../canary/canary.ts";
+import type { Pair } from "../canary/pairs.ts";
 import type { ErrorCode } from "../errors.ts";
 import type { FeedCounts, ResyncReason, RoomCount } from "../feed/feed-counts.ts";
 import { REQUESTS, type RequestName } from "../protocol.ts";
@@ -40,6 +42,9 @@ export interface Gauges {
   /** For how long the lease has been held without a break, in milliseconds. */
   readonly leaseHeldMs: () => number;
   readonly membersSwept: () => number;
+  /** What this node was to hear of each node's canary messages, and what it heard. */
+  readonly canaryPairs: () => Iterable<readonly [string, Readonly<Pair>]>;
+  readonly canaryComparedMsAgo: () => number;
 }
 
 export interface MetricsOptions {
@@ -56,7 +61,7 @@ export interface MetricsOptions {
  * Counts what happens. On the hot paths these are additions to plain numbers; prom-client's objects are filled, and
  * labels found, when somebody scrapes. Names and descriptions are in catalogue.ts.
  */
-export class Metrics implements FeedCounts {
+export class Metrics implements FeedCounts, CanaryCounts {
   readonly registry = new Registry();
   #accepted = 0;
   #duplicates = 0;
@@ -71,6 +76,8 @@ export class Metrics implements FeedCounts {
   #resubscribes = 0;
   #leasesLost = 0;
   #nodesSwept = 0;
+  #canariesSent = 0;
+  #canariesFailed = 0;
   readonly #requests = new LabelledCounts({ request: Object.keys(REQUESTS) });
   readonly #requestsRefused = new LabelledCounts(METRICS.roomcast_requests_refused_total.labels);
   readonly #connects = new LabelledCounts({ transport: TRANSPORTS });
@@ -86,6 +93,7 @@ export class Metrics implements FeedCounts {
   readonly #delay = histogram("roomcast_delivery_delay_seconds");
   readonly #perWrite = histogram("roomcast_messages_per_write");
   readonly #roundTrip = histogram("roomcast_pulse_round_trip_seconds");
+  readonly #canaryDelay = histogram("roomcast_canary_delay_seconds");
   readonly #rooms: RoomMetrics;
 
   constructor({ node, gauges, topRooms, isConfigured }: MetricsOptions) {
@@ -204,6 +212,18 @@ export class Metrics implements FeedCounts {
     this.#nodesSwept += 1;
   }
 
+  canarySent(): void {
+    this.#canariesSent += 1;
+  }
+
+  canaryFailed(): void {
+    this.#canariesFailed += 1;
+  }
+
+  canaryHeard(seconds: number): void {
+    this.#canaryDelay.observe(seconds);
+  }
+
   #sources(node: string, gauges: Gauges): Sources {
     const flag = (is: () => boolean) => () => (is() ? 1 : 0);
     return {
@@ -253,6 +273,13 @@ export class Metrics implements FeedCounts {
       roomcast_pulse_round_trip_seconds: this.#roundTrip,
       roomcast_redis_silence_seconds: () => gauges.silentMs() / 1_000,
       roomcast_redis_unwritten_seconds: () => gauges.unwrittenMs() / 1_000,
+      roomcast_canary_sent_total: () => this.#canariesSent,
+      roomcast_canary_failed_total: () => this.#canariesFailed,
+      roomcast_canary_expected_total: ofPairs(gauges, ({ expected }) => expected),
+      roomcast_canary_delivered_total: ofPairs(gauges, ({ delivered }) => delivered),
+      roomcast_canary_lag_seconds: ofPairs(gauges, ({ lagMs }) => lagMs / 1_000),
+      roomcast_canary_delay_seconds: this.#canaryDelay,
+      roomcast_canary_comparison_age_seconds: () => gauges.canaryComparedMsAgo() / 1_000,
       roomcast_lease_held_seconds: () => gauges.leaseHeldMs() / 1_000,
       roomcast_leases_lost_total: () => this.#leasesLost,
       roomcast_nodes_swept_total: () => this.#nodesSwept,
@@ -273,6 +300,14 @@ function counted(counts: LabelledCounts): { collect: (put: Put) => void } {
   return {
     collect: (put) => {
       for (const { labels, count } of counts.entries()) put(labels, count);
+    },
+  };
+}
+
+function ofPairs({ canaryPairs }: Gauges, value: (pair: Readonly<Pair>) => number): { collect: (put: Put) => void } {
+  return {
+    collect: (put) => {
+      for (const [from, pair] of canaryPairs()) put({ from }, value(pair));
     },
   };
 }

@@ -15,6 +15,16 @@ export function metricsOfNode(node = "node-1", gauges: Partial<Gauges> = {}): Me
     unwrittenMs: () => 0,
     leaseHeldMs: () => 0,
     membersSwept: () => 0,
+    canaryPairs: () => [],
+    canaryComparedMsAgo: () => 0,
   };
   return new Metrics({ node, gauges: { ...idle, ...gauges }, topRooms: 50, isConfigured: () => false });
+}
+
+/** The names under which Prometheus has the series of one node. */
+export function exportedNames(): string[] {
+  const names = metricsOfNode()
+    .registry.getMetricsAsArray()
+    .map(({ name }) => name);
+  return names.flatMap((name) => [name, `${name}_bucket`, `${name}_sum`, `${name}_count`]);
 }
