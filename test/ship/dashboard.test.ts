@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import type { Ack } from "../../src/protocol.ts";
 import { connectClient, stockClient, TRANSPORTS } from "../support/client.ts";
 import { composeUp, describeWithDocker, devToken } from "../support/compose.ts";
-import { metricsOf, readDashboard } from "../support/dashboard.ts";
+import { metricsOf, readDashboards } from "../support/dashboard.ts";
 import { eventually } from "../support/eventually.ts";
 import { Member } from "../support/member.ts";
 import { prometheus, type Series } from "../support/prometheus.ts";
@@ -70,13 +70,13 @@ async function misuse(url: string): Promise<void> {
 const hasData = (series: readonly Series[]) => series.some(({ values }) => values.some(Number.isFinite));
 const latest = (series: Series | undefined) => series?.values.at(-1) ?? Number.NaN;
 
-describeWithDocker("the dashboard on a real Prometheus", () => {
+describeWithDocker("the dashboards on a real Prometheus", () => {
   it("has data in every query of every panel while nodes are used, and the figures that their clients know", {
     timeout: UP_MS,
   }, async () => {
     const { url, prometheusUrl } = await composeUp(NODES, { services: ["haproxy", "prometheus"] });
     const { range, labelValues } = prometheus(prometheusUrl);
-    const { queries, choices } = readDashboard(RATE_INTERVAL);
+    const { queries, annotations, choices } = readDashboards(RATE_INTERVAL);
     const panel = (title: string, at = 0) =>
       range(queries.filter((query) => query.panel === title)[at]?.expr ?? `no panel ${title}`);
     await eventually(
@@ -97,6 +97,8 @@ describeWithDocker("the dashboard on a real Prometheus", () => {
         const empty: string[] = [];
         for (const { panel: title, expr } of queries) if (!hasData(await range(expr))) empty.push(`${title}: ${expr}`);
         expect(empty).toEqual([]);
+        const starts = annotations.find(({ panel: name }) => name === "Node starts");
+        expect(await range(starts?.expr ?? "")).toHaveLength(NODES);
         for (const { metric, label } of choices) expect(await labelValues(label, metric)).not.toEqual([]);
       },
       { withinMs: 90_000 },
