@@ -200,7 +200,7 @@ class Node implements RoomcastNode {
         metrics.requestRefused(request, "internal");
         log.error({ request, connection, err: error }, "a request failed");
       },
-      handshakeFailed: (error) => log.error({ err: error }, "a handshake failed"),
+      handshakeFailed: (connection, error) => log.error({ connection, err: error }, "a handshake failed"),
       orderFailed: failed("an order could not be carried out"),
       signalDropped: () => metrics.signalDropped(),
     });

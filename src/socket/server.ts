@@ -82,7 +82,7 @@ export interface SocketServerEvents {
   refused(name: RequestName, error: RoomcastError): void;
   /** A request broke. */
   failed(name: RequestName, connection: string, error: unknown): void;
-  handshakeFailed(error: unknown): void;
+  handshakeFailed(connection: string, error: unknown): void;
   /** An order of moderation could not be carried out. */
   orderFailed(error: unknown): void;
   /** A signal was not written, because its receiver owes too much. */

@@ -4,6 +4,7 @@ import { ERRORS } from "../../src/errors.ts";
 import { REQUESTS } from "../../src/protocol.ts";
 import { METRICS, type MetricRow } from "../../src/telemetry/catalogue.ts";
 import { createLogger, type LogLevel } from "../../src/telemetry/log.ts";
+import { LogSampling } from "../../src/telemetry/log-sampling.ts";
 import type { Metrics } from "../../src/telemetry/metrics.ts";
 import { metricsOfNode } from "../support/metrics.ts";
 
@@ -52,6 +53,28 @@ describe("log lines", () => {
     log.warn("loud");
     expect(lines).toHaveLength(1);
     logger("silent").log.fatal("nothing");
+  });
+});
+
+describe("the sampling of log lines", () => {
+  test("lets 20 of one text through in 10 s, others untouched, and says how many it held back", () => {
+    let now = 0;
+    const sampling = new LogSampling(() => now);
+    expect(Array.from({ length: 50 }, () => sampling.take("a")).filter((held) => held === 0)).toHaveLength(20);
+    expect(sampling.take("b")).toBe(0);
+    now = 9_999;
+    expect(sampling.take("a")).toBeUndefined();
+    now = 10_000;
+    expect(sampling.take("a")).toBe(31);
+    expect(sampling.take("a")).toBe(0);
+  });
+
+  test("[G9] what a client can bring about a thousand times is 20 lines, and all of it where debug was asked for", () => {
+    const { lines, log } = logger("debug");
+    for (let n = 0; n < 1_000; n++) log.error({ connection: `c${n}` }, "a request failed");
+    expect(lines).toHaveLength(20);
+    for (let n = 0; n < 100; n++) log.debug("connected");
+    expect(lines).toHaveLength(120);
   });
 });
 
