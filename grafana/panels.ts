@@ -13,7 +13,7 @@ import {
   VizLegendOptionsBuilder,
   VizTooltipOptionsBuilder,
 } from "@grafana/grafana-foundation-sdk/common";
-import { ThresholdsConfigBuilder, ThresholdsMode } from "@grafana/grafana-foundation-sdk/dashboard";
+import { type Threshold, ThresholdsConfigBuilder, ThresholdsMode } from "@grafana/grafana-foundation-sdk/dashboard";
 import * as heatmap from "@grafana/grafana-foundation-sdk/heatmap";
 import { DataqueryBuilder, PromQueryFormat } from "@grafana/grafana-foundation-sdk/prometheus";
 import * as stat from "@grafana/grafana-foundation-sdk/stat";
@@ -23,7 +23,7 @@ import { DATASOURCE } from "./variables.ts";
 export type Panel = stat.PanelBuilder | timeseries.PanelBuilder | heatmap.PanelBuilder;
 
 /** Grafana's names of units; `short` is a plain number. */
-export type Unit = "short" | "s" | "bytes" | "percentunit" | "cps";
+export type Unit = "short" | "s" | "bytes" | "Bps" | "percentunit" | "cps";
 
 /** What every panel says of itself. */
 export interface Frame {
@@ -52,12 +52,11 @@ function target({ expr, legend }: Query, at: number): DataqueryBuilder {
     .range();
 }
 
-/** One figure, the latest, over a small graph; `badFrom` is the value from which it is red. */
-export function figure(frame: Frame & { readonly expr: string; readonly badFrom?: number }): stat.PanelBuilder {
-  const steps = [{ value: null, color: "green" }];
-  const thresholds = new ThresholdsConfigBuilder()
-    .mode(ThresholdsMode.Absolute)
-    .steps(frame.badFrom === undefined ? steps : [...steps, { value: frame.badFrom, color: "red" }]);
+/** One figure, the latest, over a small graph; `badFrom` is the value from which it is red, `goodFrom` the one below which it is. */
+export function figure(
+  frame: Frame & { readonly expr: string; readonly badFrom?: number; readonly goodFrom?: number },
+): stat.PanelBuilder {
+  const thresholds = new ThresholdsConfigBuilder().mode(ThresholdsMode.Absolute).steps(steps(frame));
   return new stat.PanelBuilder()
     .title(frame.title)
     .description(frame.description)
@@ -70,6 +69,12 @@ export function figure(frame: Frame & { readonly expr: string; readonly badFrom?
     .graphMode(BigValueGraphMode.Area)
     .reduceOptions(new ReduceDataOptionsBuilder().calcs(["lastNotNull"]))
     .withTarget(target({ expr: frame.expr, legend: frame.title }, 0));
+}
+
+function steps({ badFrom, goodFrom }: { badFrom?: number; goodFrom?: number }): Threshold[] {
+  const first = { value: null, color: goodFrom === undefined ? "green" : "red" };
+  if (goodFrom !== undefined) return [first, { value: goodFrom, color: "green" }];
+  return badFrom === undefined ? [first] : [first, { value: badFrom, color: "red" }];
 }
 
 /** Lines over time, the highest first in the legend. */

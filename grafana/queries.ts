@@ -48,3 +48,24 @@ export function topRooms(most: number, value: (matchers: string) => string): str
 export function otherRooms(value: (matchers: string) => string): string {
   return sumBy("room_type", value(`${CHOSEN_TYPES}, room="${OTHER}"`));
 }
+
+/** The chosen rooms' series, one for each node. */
+export function chosenRooms(value: (matchers: string) => string): string {
+  return sumBy("room, node", value(`${CHOSEN_TYPES}, room=~"$room"`));
+}
+
+/** The share of canary messages that were delivered in time, by these labels of the sender (`from`) and the receiver (`node`). */
+export function deliveredShare(labels: string): string {
+  const sum = (counter: string) => `sum by (${labels}) ${ofNodes(growth(counter))}`;
+  return `${sum("roomcast_canary_delivered_total")} / ${sum("roomcast_canary_expected_total")}`;
+}
+
+/** There for a minute after a chosen node's start. */
+export function starts(): string {
+  return ofNodes("(time() - process_start_time_seconds < 60)");
+}
+
+/** There while a chosen node hands its connections over. */
+export function draining(): string {
+  return ofNodes("(roomcast_node_draining == 1)");
+}

@@ -22,11 +22,16 @@ function choice(name: string, label: string, query: string): QueryVariableBuilde
     .current({ text: ["All"], value: ["$__all"] });
 }
 
-/** What is chosen above the dashboard; panels use it as `$node`, `$room_type`. */
-export function variables(): (DatasourceVariableBuilder | QueryVariableBuilder)[] {
+/** What is chosen above every dashboard; panels use it as `$node`, `$room_type`. */
+export function nodeAndType(): (DatasourceVariableBuilder | QueryVariableBuilder)[] {
   return [
     new DatasourceVariableBuilder("datasource").label("Prometheus").type("prometheus"),
     choice("room_type", "Room type", "label_values(roomcast_emits_total, room_type)"),
     choice("node", "Node", "label_values(roomcast_node_info, node)"),
   ];
+}
+
+/** The rooms that have series of their own; panels use it as `$room`. */
+export function roomChoice(): QueryVariableBuilder {
+  return choice("room", "Room", "label_values(roomcast_room_connections, room)");
 }

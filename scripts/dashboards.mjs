@@ -1,6 +1,8 @@
-// npm run dashboards: writes the dashboard's JSON, which Grafana reads. A unit test fails where it is not the one that the code makes.
+// npm run dashboards: writes the dashboards' JSON, which Grafana reads. A unit test fails where it is not what the code makes.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { dashboardJson } from "../grafana/dashboard.ts";
+import { dashboardFiles } from "../grafana/dashboard.ts";
 
-writeFileSync(join(import.meta.dirname, "../grafana/dashboards/roomcast.generated.json"), dashboardJson());
+for (const [uid, text] of dashboardFiles()) {
+  writeFileSync(join(import.meta.dirname, `../grafana/dashboards/${uid}.generated.json`), text);
+}

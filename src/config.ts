@@ -58,6 +58,8 @@ export interface Config {
   readonly demo:
     | { readonly kind: "off" }
     | { readonly kind: "on"; readonly tokens: "loopback" | "everybody" | "nobody" };
+  /** Whether readiness depends on the canary messages that reach this node. */
+  readonly canaryReadiness: boolean;
   readonly limits: Limits;
   /** What the node should log once it starts: allowed, but not what one wants in production. */
   readonly warnings: readonly string[];
@@ -105,6 +107,7 @@ export interface Limits {
   readonly graceSeconds: number;
   readonly leaseSeconds: number;
   readonly feedLingerMs: number;
+  readonly canaryIntervalMs: number;
   /** Rooms with series of their own in `/metrics`. */
   readonly metricsTopRooms: number;
 }
@@ -344,6 +347,7 @@ function limitSettings(values: Values): Limits {
     graceSeconds: values.GRACE_SECONDS,
     leaseSeconds: values.LEASE_SECONDS,
     feedLingerMs: values.FEED_LINGER_MS,
+    canaryIntervalMs: values.CANARY_INTERVAL_MS,
     metricsTopRooms: values.METRICS_TOP_ROOMS,
   };
 }
@@ -419,6 +423,7 @@ export function parseConfig(env: Environment): Config {
     apiRate: apiRate(values),
     floods: floodSettings(values),
     demo: demoSettings(values),
+    canaryReadiness: values.CANARY_READINESS === "on",
     limits: limitSettings(values),
     warnings: warningsFor(values),
   };

@@ -8,6 +8,7 @@ import { Application } from "./auth/application.ts";
 import type { RoomTypes } from "./auth/room-types.ts";
 import { askBySignedPost } from "./auth/signed-question.ts";
 import { TokenVerifier } from "./auth/tokens.ts";
+import { Canary } from "./canary/canary.ts";
 import { clientAddress } from "./client-address.ts";
 import { type Config, parseConfig } from "./config.ts";
 import {
@@ -44,7 +45,7 @@ import { Turns } from "./room/turns.ts";
 import { SocketServer } from "./socket/server.ts";
 import { memoryStore, redisStore, type Store } from "./store.ts";
 import { createLogger, type Logger } from "./telemetry/log.ts";
-import { Metrics } from "./telemetry/metrics.ts";
+import { type Gauges, Metrics } from "./telemetry/metrics.ts";
 import { VERSION } from "./version.ts";
 import { NO_DEAD_LETTERS } from "./webhooks/dead-letters.ts";
 
@@ -90,6 +91,7 @@ class Node implements RoomcastNode {
   readonly #control: ControlLog;
   readonly #startedAt = Date.now();
   readonly #gauge = new LoadGauge();
+  readonly #canary: Canary;
   #phase: "starting" | "running" | "draining" = "starting";
   #drained: Promise<void> | undefined;
   /** The public port's connections; an HTTP server forgets those that became websockets. */
@@ -99,13 +101,12 @@ class Node implements RoomcastNode {
     this.#config = config;
     this.#log = log;
     const failed = (where: string) => (error: unknown) => log.error({ err: error }, where);
-    const gauges = {
-      connections: () => this.#sockets.connections,
-      feeds: () => this.#feeds.size,
-      owed: () => this.#sockets.owed,
-      rooms: () => this.#feeds.all(),
-    };
-    const metrics = new Metrics(config.nodeName, gauges, config.limits.metricsTopRooms);
+    const metrics = new Metrics({
+      node: config.nodeName,
+      gauges: this.#gauges(),
+      topRooms: config.limits.metricsTopRooms,
+      isConfigured: (type) => config.roomTypes.isConfigured(type),
+    });
     this.#store = config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis, log, metrics);
     this.#feeds = new Feeds({
       channels: this.#store.channels,
@@ -115,7 +116,6 @@ class Node implements RoomcastNode {
       policyOf: (room) => config.roomTypes.of(room),
       failed: (room, error) => log.error({ room, err: error }, "a feed failed"),
       lost: (room) => this.#seats.putBackIn(room),
-      closed: (feed) => metrics.roomClosed(feed),
     });
     this.#occupied = new OccupiedRooms(this.#store.directory);
     this.#seats = new Seats(this.#store.presence, this.#store.index, this.#occupied, failed("leaving a room failed"));
@@ -126,6 +126,15 @@ class Node implements RoomcastNode {
       apply: (order) => this.#sockets.apply(order),
       review: () => this.#sockets.review(this.#store.bans),
       failed: failed("the control log failed"),
+    });
+    this.#canary = new Canary({
+      node: config.nodeName,
+      everyMs: config.limits.canaryIntervalMs,
+      channels: this.#store.channels,
+      log: this.#store.log,
+      heldBytes: config.limits.maxHeldBytes,
+      counts: metrics,
+      failed: failed("the canary failed"),
     });
     const moderation = new Moderation({
       bans: this.#store.bans,
@@ -175,7 +184,7 @@ class Node implements RoomcastNode {
       deadLetters: this.#store.webhooks?.dead ?? NO_DEAD_LETTERS,
       timeoutMs: config.limits.requestTimeoutMs,
       batchBytes: config.limits.maxBatchBytes,
-      failed: (call, error) => log.error({ request: call, err: error }, "a request failed"),
+      failed: (call, requestId, error) => log.error({ request: call, requestId, err: error }, "a request failed"),
     };
     this.rooms = new EmbeddedRooms({ rooms, moderation, timeoutMs: config.limits.requestTimeoutMs });
     const slow = slowClientLimits(config.limits.handshakeTimeoutMs);
@@ -208,21 +217,25 @@ class Node implements RoomcastNode {
       verifierOf(config, log),
       socketOptions(config, host.keepRequests ?? true),
       {
-        connected: ({ id, from, identity }) => {
+        connected: ({ id, from, identity }, transport) => {
+          metrics.connected(transport);
           log.debug({ connection: id, user: identity.user }, "connected");
           this.#store.webhooks?.opened({ connection: id, user: from, node: config.nodeName });
         },
         disconnected: ({ id }, reason) => {
+          metrics.disconnected(reason);
           log.debug({ connection: id, reason }, "disconnected");
           this.#store.webhooks?.closed(id, reason);
         },
+        served: (request, seconds) => metrics.requestServed(request, seconds),
+        rateLimited: (limit) => metrics.rateLimited(limit),
         rejected: (error) => metrics.connectionRefused(error.code),
         refused: (request, error) => metrics.requestRefused(request, error.code),
         failed: (request, connection, error) => {
           metrics.requestRefused(request, "internal");
           log.error({ request, connection, err: error }, "a request failed");
         },
-        handshakeFailed: (error) => log.error({ err: error }, "a handshake failed"),
+        handshakeFailed: (connection, error) => log.error({ connection, err: error }, "a handshake failed"),
         orderFailed: failed("an order could not be carried out"),
         signalDropped: () => metrics.signalDropped(),
       },
@@ -241,6 +254,7 @@ class Node implements RoomcastNode {
         await this.#seats.putBack();
         this.#feeds.suspectAll();
         this.#control.suspect();
+        this.#canary.suspect();
       },
       load: () => this.#load(),
     });
@@ -261,6 +275,7 @@ class Node implements RoomcastNode {
     await this.#store.ready();
     // Nobody is let in before this node knows who is kept out.
     await this.#control.begin();
+    await this.#canary.begin();
     this.#sockets.open();
     if (!this.#public.listening) await listen(this.#public, port, host);
     if (this.#api !== undefined && api.kind === "own-port") await listen(this.#api, api.port, host);
@@ -296,6 +311,7 @@ class Node implements RoomcastNode {
     clearTimeout(cut);
     this.#occupied.close();
     this.#feeds.close();
+    this.#canary.close();
     // Redis may be away: the lease then runs out by itself, with the same end.
     await this.#handOver().catch((error: unknown) =>
       this.#log.warn({ err: error }, "the lease could not be handed over"),
@@ -326,12 +342,34 @@ class Node implements RoomcastNode {
     };
   }
 
+  #gauges(): Gauges {
+    return {
+      ready: () => this.#readiness().ready,
+      draining: () => this.#phase === "draining",
+      connections: () => this.#sockets.connections,
+      transports: () => this.#sockets.transports(),
+      feeds: () => this.#feeds.size,
+      owed: () => this.#sockets.owed,
+      subscriptions: () => this.#store.health.subscriptions,
+      redisConnected: (role) => this.#store.health.connected(role),
+      silentMs: () => this.#store.pulse.silentMs,
+      unwrittenMs: () => this.#store.pulse.unwrittenMs,
+      leaseHeldMs: () => this.#store.health.leaseHeldMs,
+      membersSwept: () => this.#store.health.membersSwept,
+      canaryPairs: () => this.#canary.pairs(),
+      canaryComparedMsAgo: () => this.#canary.comparedMsAgo,
+    };
+  }
+
   #readiness(): Readiness {
     if (this.#phase !== "running") return { ready: false, reason: this.#phase };
     const { silentMs, unwrittenMs, refusal } = this.#store.pulse;
     if (silentMs > UNREADY_AFTER_MS) return { ready: false, reason: `Redis has been away for ${silentMs} ms` };
     if (unwrittenMs > UNREADY_AFTER_MS) {
       return { ready: false, reason: `Redis has taken no writes for ${unwrittenMs} ms: ${refusal ?? "no answer"}` };
+    }
+    if (this.#config.canaryReadiness && this.#canary.failing) {
+      return { ready: false, reason: "most canary messages do not reach this node in time" };
     }
     return { ready: true, reason: "running" };
   }

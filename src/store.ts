@@ -47,6 +47,7 @@ export interface Store {
   readonly pulse: StorePulse;
   /** Undefined where no endpoint is configured. */
   readonly webhooks: Webhooks | undefined;
+  readonly health: StoreHealth;
   /** Puts the adapter under a Socket.IO server, and tells when the node stops and starts hearing the others. */
   serve(io: Server, events: StoreEvents): void;
   /** Resolves once the store can be used, however long that takes. Rejects where the server is too old. */
@@ -67,8 +68,26 @@ export interface StorePulse {
   readonly refusal: string | undefined;
 }
 
+/** What can be asked of the store at any time, for the metrics. */
+export interface StoreHealth {
+  /** Channels that this node listens to. */
+  readonly subscriptions: number;
+  /** For how long the lease has been held without a break, in milliseconds. */
+  readonly leaseHeldMs: number;
+  /** Connections of nodes that were gone, taken out of rooms by this node. */
+  readonly membersSwept: number;
+  /** Whether this connection to Redis is ready; undefined where there is none. */
+  connected(role: ConnectionRole): boolean | undefined;
+}
+
 /** What the store counts: these only add up. */
 export interface StoreCounts {
+  /** A connection to Redis is back after it was lost. */
+  reconnected(role: ConnectionRole): void;
+  /** This node was taken for gone, or Redis lost its lease. */
+  leaseLost(): void;
+  /** A node was gone, and this one cleared up after it. */
+  nodeSwept(): void;
   /** A subscription was built anew because nothing came back. */
   resubscribed(): void;
   /** What this node published to itself came back after so many seconds. */
@@ -108,6 +127,7 @@ export function memoryStore({ dedupeSeconds }: Config): Store {
     },
     channels,
     pulse: { hearing: true, silentMs: 0, unwrittenMs: 0, refusal: undefined },
+    health: { subscriptions: 0, leaseHeldMs: 0, membersSwept: 0, connected: () => undefined },
     webhooks: undefined,
     serve: (_io, events) => {
       load = events.load;
@@ -135,7 +155,7 @@ export function redisStore(
   counts: StoreCounts & { readonly registry: Registry },
 ): Store {
   const connect = (role: ConnectionRole) =>
-    connectRedis(url, { role, name: `${config.redisPrefix}-${role}`, tls, report: reportOutage(log) });
+    connectRedis(url, { role, name: `${config.redisPrefix}-${role}`, tls, report: reportOutage(log, counts) });
   const commands = connect("commands");
   const reads = connect("reads");
   const subscriber = connect("subscriber");
@@ -148,6 +168,12 @@ export function redisStore(
   });
   const incarnation = new Incarnation();
   const queues = config.webhooks.length > 0 ? connect("webhooks") : undefined;
+  const connections: Partial<Record<ConnectionRole, Redis>> = {
+    commands,
+    reads,
+    subscriber,
+    ...(queues && { webhooks: queues }),
+  };
   const webhooks = queues && webhooksOf(config, log, { commands, queues, keys, incarnation }, counts.registry);
   const outbox = webhooks?.outbox ?? NO_OUTBOX;
   const presence = new RedisPresence({ commands, reads, keys, incarnation, dedupeMs, outbox });
@@ -165,9 +191,11 @@ export function redisStore(
     sweep: async (gone) => {
       log.warn({ incarnation: gone }, "a node is gone: taking its members out");
       await presence.sweepNode(gone, (rooms) => directory.review(rooms));
+      counts.nodeSwept();
     },
     renewed: (announced) => {
       log.warn({ announced }, "the lease was lost: putting the members back");
+      counts.leaseLost();
       events?.renewed(announced);
       webhooks?.renewed(announced);
     },
@@ -204,6 +232,21 @@ export function redisStore(
     channels,
     pulse,
     webhooks,
+    health: {
+      get subscriptions() {
+        return channels.size;
+      },
+      get leaseHeldMs() {
+        return life.heldMs;
+      },
+      get membersSwept() {
+        return presence.swept;
+      },
+      connected: (role) => {
+        const status = connections[role]?.status;
+        return status && status === "ready";
+      },
+    },
     serve: (io, told) => {
       events = told;
       io.adapter(shardedAdapter(commands, channels, config.redisPrefix));
@@ -223,7 +266,7 @@ export function redisStore(
       pulse.stop();
       life.stop();
       await webhooks?.stop();
-      for (const redis of [commands, reads, subscriber, queues]) redis?.disconnect();
+      for (const redis of Object.values(connections)) redis.disconnect();
     },
   };
 }
@@ -267,10 +310,14 @@ async function untilDone(step: () => Promise<void>): Promise<void> {
   }
 }
 
-function reportOutage(log: Logger): (outage: Outage) => void {
+function reportOutage(log: Logger, counts: StoreCounts): (outage: Outage) => void {
   return (outage) => {
     const { role } = outage;
-    if (outage.kind === "lost") log.warn({ role, err: outage.error }, "Redis is away");
-    else log.info({ role, afterMs: outage.afterMs }, "Redis is back");
+    if (outage.kind === "lost") {
+      log.warn({ role, err: outage.error }, "Redis is away");
+    } else {
+      counts.reconnected(role);
+      log.info({ role, afterMs: outage.afterMs }, "Redis is back");
+    }
   };
 }

@@ -277,6 +277,12 @@ export const VARIABLES = {
   LEASE_SECONDS: limit(6, 2, 300, "seconds without a sign of life after which a node counts as dead"),
   FEED_LINGER_MS: limit(5000, 0, 600_000, "milliseconds for which a room stays subscribed after its last connection"),
   METRICS_TOP_ROOMS: limit(50, 0, 1_000, "rooms with series of their own in `/metrics`; the others are summed up"),
+  CANARY_INTERVAL_MS: limit(2_000, 100, 60_000, "milliseconds between two canary messages of a node to all nodes"),
+  CANARY_READINESS: required(
+    onOff,
+    "off",
+    "`on`: `/readyz` says no on a node that does not get most of the canary messages in time",
+  ),
   PRESENCE_EVENTS_UP_TO_MEMBERS: limit(100, 0, 1_000_000, "members up to which a room tells each coming and going"),
   PRESENCE_EVENTS_AGAIN_BELOW_MEMBERS: limit(80, 0, 1_000_000, "members under which it does so again"),
   RATE_JOIN_PER_SECOND: perSecond(20, "`joinRoom` and `leaveRoom`"),

@@ -33,6 +33,17 @@ export function messages(): Panel[] {
       "roomcast_append_duration_seconds",
     ),
     graph({
+      title: "Joins and history, p99",
+      description:
+        "From the request until its ok ack. Joins read what was missed: many at once after a deploy take longer.",
+      unit: "s",
+      width: 8,
+      queries: [
+        { expr: quantile(0.99, "roomcast_join_duration_seconds"), legend: "joinRoom" },
+        { expr: quantile(0.99, "roomcast_history_duration_seconds"), legend: "getHistory" },
+      ],
+    }),
+    graph({
       title: "Accepted",
       description: "Messages acknowledged as stored, and signals accepted.",
       unit: "cps",
@@ -44,7 +55,7 @@ export function messages(): Panel[] {
     }),
     ...timing(
       "Delivery delay",
-      "From a message's time, by Redis' clock, until a node passes it on, by its own: clocks that differ show here, too.",
+      "From a message's time, by Redis' clock, until the write to each live member's socket, by the node's: clocks that differ show here, too.",
       "roomcast_delivery_delay_seconds",
     ),
     graph({

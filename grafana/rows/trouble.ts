@@ -11,6 +11,7 @@ export function trouble(): Panel[] {
         "Readers that left the live stream: their connections do not keep up.",
       width: 12,
       queries: [
+        { expr: total(growth("roomcast_gaps_found_total")), legend: "gaps found" },
         { expr: total(growth("roomcast_gaps_repaired_total")), legend: "gaps repaired" },
         { expr: total(growth("roomcast_slow_readers_total")), legend: "slow readers" },
       ],
@@ -22,6 +23,27 @@ export function trouble(): Panel[] {
         "log_unavailable: the log could not be read.",
       width: 12,
       queries: [{ expr: sumBy("reason", growth("roomcast_resyncs_total")), legend: "{{reason}}" }],
+    }),
+    graph({
+      title: "Requests answered",
+      description: "Requests answered with ok, by request. A request that stops while others go on has broken.",
+      unit: "cps",
+      width: 8,
+      queries: [{ expr: sumBy("request", perSecond("roomcast_requests_total")), legend: "{{request}}" }],
+    }),
+    incidents({
+      title: "Recoveries",
+      description:
+        "Joins with a position. recovered: the stream went on. reload: it could not. forbidden: the token may not read history.",
+      width: 8,
+      queries: [{ expr: sumBy("outcome", growth("roomcast_recoveries_total")), legend: "{{outcome}}" }],
+    }),
+    incidents({
+      title: "Rates reached",
+      description:
+        "By the limit. requests: rate_limited answers. room: of these, the room's. frames and refusals: connections ended. connections: HTTP 429 at the door.",
+      width: 8,
+      queries: [{ expr: sumBy("limit", growth("roomcast_rate_limited_total")), legend: "{{limit}}" }],
     }),
     graph({
       title: "Requests refused by code",

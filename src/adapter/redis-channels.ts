@@ -58,6 +58,11 @@ export class RedisChannels implements RoomChannels {
     });
   }
 
+  /** Channels that anybody wants. */
+  get size(): number {
+    return this.#channels.size;
+  }
+
   async open(room: string, listener: ChannelListener): Promise<void> {
     const channel = this.#want(this.#keys.channel(room));
     channel.listener = listener;

@@ -90,6 +90,11 @@ export class RoomTypes {
     this.#builtIn = others.#builtIn;
   }
 
+  /** Whether a type has a policy of its own. */
+  isConfigured(type: string): boolean {
+    return this.#types.has(type);
+  }
+
   /** The policy of the room's type; the built-in one for every type that is not configured. */
   of(room: string): RoomPolicy {
     return this.#types.get(roomType(room)) ?? this.#builtIn;

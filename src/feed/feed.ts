@@ -2,9 +2,10 @@ import { RoomcastError } from "../errors.ts";
 import type { Entry, Head, Page, Position, Retention } from "../log/room-log.ts";
 import type { PresenceChange } from "../presence/presence.ts";
 import { continueFrom, positionOf, stepTo } from "./catch-up.ts";
+import type { FeedCounts, RoomCount } from "./feed-counts.ts";
 import { PresenceNews, type PresenceNewsLimits } from "./presence-news.ts";
 import type { Outlet } from "./reader.ts";
-import { type ReaderCounts, Readers } from "./readers.ts";
+import { Readers } from "./readers.ts";
 import type { ChannelListener } from "./room-channels.ts";
 import { Tail } from "./tail.ts";
 
@@ -18,13 +19,6 @@ export interface FeedSurroundings {
   pause(): Promise<void>;
   failed(room: string, error: unknown): void;
   readonly counts: FeedCounts;
-}
-
-/** Called on the hot path: these only add up. */
-export interface FeedCounts extends ReaderCounts {
-  /** An entry of this `ts` is passed on now. */
-  passed(ts: number): void;
-  gapRepaired(): void;
 }
 
 /** What the room's type says about its stream. */
@@ -62,7 +56,7 @@ export class Feed implements ChannelListener {
   /** The furthest entry of the latest epoch that the channel brought, whether or not it could be passed on. */
   #heard: Position | undefined;
   #version = 0;
-  #emits = 0;
+  readonly #count: RoomCount;
   /** The subscription was lost while no join had told a position to compare. */
   #unsure = false;
 
@@ -71,6 +65,7 @@ export class Feed implements ChannelListener {
     this.room = room;
     this.retention = policy.retention;
     this.#around = around;
+    this.#count = around.counts.roomOpened(room);
     const tail = new Tail(heldBytes);
     this.#tail = tail;
     const position = () => this.#position;
@@ -100,16 +95,6 @@ export class Feed implements ChannelListener {
     return furthest;
   }
 
-  /** Connections that hear of this room, with or without a stream of messages. */
-  get connections(): number {
-    return this.#readers.size;
-  }
-
-  /** Messages and signals that were passed on to the members on this node. */
-  get emits(): number {
-    return this.#emits;
-  }
-
   /** A join is under way: what is heard from now on is kept for it, until `expectNoMore`. */
   expectJoin(): void {
     this.#tail.keep();
@@ -136,6 +121,7 @@ export class Feed implements ChannelListener {
   /** Begins to write everything after `position` to a connection; in the turn in which the join is acknowledged. */
   attach(outlet: Outlet, position: Position, version: number): void {
     const reader = this.#readers.attach(outlet, position, version);
+    this.#count.has(this.#readers.size);
     for (const change of this.#tail.changes) this.#news.replay(change, reader);
     this.#doubtVersion(position.epoch, Math.max(version, this.#tail.changes.at(-1)?.version ?? 0));
     this.#readers.settle(reader);
@@ -144,6 +130,7 @@ export class Feed implements ChannelListener {
   /** Nothing of this room is written to the connection from now on. */
   detach(outlet: Outlet): void {
     this.#readers.detach(outlet);
+    this.#count.has(this.#readers.size);
   }
 
   /** Ends the messages, not the presence: a newer join of the same connection is under way. */
@@ -155,6 +142,7 @@ export class Feed implements ChannelListener {
     this.#state = "closed";
     this.#news.close();
     this.#readers.detachAll();
+    this.#count.closed();
   }
 
   entry(entry: Entry): void {
@@ -164,7 +152,7 @@ export class Feed implements ChannelListener {
   }
 
   broadcast(): void {
-    if (this.#readers.size > 0) this.#emits += 1;
+    if (this.#readers.size > 0) this.#count.emitted();
   }
 
   presence(change: PresenceChange): void {
@@ -226,8 +214,7 @@ export class Feed implements ChannelListener {
 
   #pass(entry: Entry): void {
     this.#position = positionOf(entry);
-    this.#around.counts.passed(entry.ts);
-    if (this.#readers.size > 0) this.#emits += 1;
+    if (this.#readers.size > 0) this.#count.emitted();
     this.#readers.pass(entry);
   }
 
@@ -241,6 +228,7 @@ export class Feed implements ChannelListener {
     if (this.#state !== "live") return;
     this.#state = "repairing";
     this.#repairs += 1;
+    this.#around.counts.gapFound();
     this.#repairing(this.#repairs).catch((error: unknown) => this.#around.failed(this.room, error));
   }
 

@@ -2,7 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { RoomcastError } from "../errors.ts";
 import type { Page, PageSize, Retention, RoomLog } from "../log/room-log.ts";
 import { BOUNDS } from "../protocol.ts";
-import { Feed, type FeedCounts, type FeedPolicy, type FeedSurroundings, type Question } from "./feed.ts";
+import { Feed, type FeedPolicy, type FeedSurroundings, type Question } from "./feed.ts";
+import type { FeedCounts } from "./feed-counts.ts";
 import type { RoomChannels } from "./room-channels.ts";
 
 /** Most positions compared with the log in one turn: more would hold the event loop. */
@@ -33,8 +34,6 @@ export interface FeedsOptions {
    * again then, and nobody shall seem to come who was there all the time. Rejects with `unavailable`.
    */
   lost(room: string): Promise<void>;
-  /** A feed is about to close. */
-  closed(feed: Feed): void;
 }
 
 interface Suspect {
@@ -76,11 +75,6 @@ export class Feeds {
 
   get size(): number {
     return this.#open.size;
-  }
-
-  /** All feeds that are open now. */
-  *all(): Iterable<Feed> {
-    for (const { feed } of this.#open.values()) yield feed;
   }
 
   get(room: string): Feed | undefined {
@@ -152,7 +146,6 @@ export class Feeds {
     if (this.#open.get(room) !== open) return;
     this.#open.delete(room);
     this.#suspects.delete(open.feed);
-    this.#options.closed(open.feed);
     open.feed.close();
     this.#options.channels.close(room);
   }

@@ -1,4 +1,5 @@
 import type { Position } from "../log/room-log.ts";
+import type { FeedCounts } from "./feed-counts.ts";
 import { Frame } from "./frame.ts";
 import type { Reader } from "./reader.ts";
 
@@ -7,6 +8,8 @@ import type { Reader } from "./reader.ts";
  * collection of garbage in between.
  */
 const COHORT_READERS = 500;
+
+type Written = FeedCounts["written"];
 
 /** Some of a room's live readers, who stand at the same place and have the same frames coming. */
 class Cohort {
@@ -25,11 +28,11 @@ class Cohort {
   }
 
   /** Writes what waits as one frame to each; a reader that cannot take more is handed to `slow`, and no longer in. */
-  flush(written: (messages: number) => void, slow: (reader: Reader, at: Position) => void): void {
+  flush(written: Written, slow: (reader: Reader, at: Position) => void): void {
     const at = this.#at;
     if (at === undefined || this.#pending.length === 0) return;
     const frame = Frame.joined(this.#pending);
-    written(this.#pending.length * this.readers.size);
+    written(this.#pending.length, this.readers.size, frame.websocket.length, at.ts);
     this.#pending.length = 0;
     for (const reader of this.readers) {
       if (reader.outlet.write(frame)) continue;
@@ -47,15 +50,12 @@ class Cohort {
 export class LiveReaders {
   readonly #cohorts: Cohort[] = [];
   readonly #cohortOf = new Map<Reader, Cohort>();
-  readonly #written: (messages: number) => void;
+  readonly #written: Written;
   readonly #slow: (reader: Reader, at: Position) => void;
   #flushing = false;
 
-  /**
-   * `written` is told how many messages went out; `slow` gets a reader whose connection owes more than its bound, and the
-   * place up to which it was written to.
-   */
-  constructor(written: (messages: number) => void, slow: (reader: Reader, at: Position) => void) {
+  /** `slow` gets a reader whose connection owes more than its bound, and the place up to which it was written to. */
+  constructor(written: Written, slow: (reader: Reader, at: Position) => void) {
     this.#written = written;
     this.#slow = (reader, at) => {
       this.#cohortOf.delete(reader);

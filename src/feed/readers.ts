@@ -2,6 +2,7 @@ import { removalOf } from "../log/removal.ts";
 import type { Entry, Page, Position } from "../log/room-log.ts";
 import type { ServerEvents } from "../protocol.ts";
 import { continueFrom, positionOf, samePosition } from "./catch-up.ts";
+import type { FeedCounts, ResyncReason } from "./feed-counts.ts";
 import { Frame } from "./frame.ts";
 import { LiveReaders } from "./live-readers.ts";
 import type { Audience } from "./presence-news.ts";
@@ -11,23 +12,13 @@ import type { Tail } from "./tail.ts";
 /** After `resync` clients come back spread over this long: so much for each, between these bounds, in milliseconds. */
 const RESYNC_SPREAD = { least: 250, perReader: 5, most: 10_000 };
 
-export type ResyncReason = ServerEvents["resync"]["reason"];
-
-/** Called on the hot path: these only add up. */
-export interface ReaderCounts {
-  /** So many messages went out, one reader each. */
-  delivered(messages: number): void;
-  resync(reason: ResyncReason): void;
-  slowReader(): void;
-}
-
 /** What readers need of their feed. */
 export interface Stream {
   readonly room: string;
   readonly tail: Tail;
   /** The last entry that was passed on; undefined until the feed has started. */
   readonly position: Position | undefined;
-  readonly counts: ReaderCounts;
+  readonly counts: FeedCounts;
   /** One page after `seq`, however long that takes; undefined once the feed is closed. */
   read(seq: number): Promise<Page | undefined>;
   /** The log may have lost what a reader was given. */
@@ -46,8 +37,9 @@ export class Readers {
 
   constructor(stream: Stream) {
     this.#stream = stream;
+    const { counts } = stream;
     this.#live = new LiveReaders(
-      (messages) => stream.counts.delivered(messages),
+      (messages, readers, bytes, ts) => counts.written(messages, readers, bytes, ts),
       (reader, at) => this.#fallBehind(reader, at),
     );
   }
@@ -179,8 +171,9 @@ export class Readers {
     for (const entry of entries) {
       if (position !== undefined && entry.seq > position.seq) return true;
       reader.position = positionOf(entry);
-      counts.delivered(1);
-      if (!reader.outlet.write(frameOf(entry))) return false;
+      const frame = frameOf(entry);
+      counts.caughtUp(frame.websocket.length);
+      if (!reader.outlet.write(frame)) return false;
     }
     return true;
   }

@@ -28,7 +28,7 @@ export interface ApiOptions {
   /** Most bytes of a batch of messages. */
   readonly batchBytes: number;
   /** A part of a call broke. */
-  failed(call: CallName, error: unknown): void;
+  failed(call: CallName, requestId: string, error: unknown): void;
 }
 
 /** Lets in whoever has one of the keys, and remembers which. */

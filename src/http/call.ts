@@ -4,6 +4,7 @@ import { CALLS, type CallAnswer, type CallInput, type CallName, type CallRow } f
 import { RoomcastError } from "../errors.ts";
 import { checkFields } from "../fields.ts";
 import { idSchema } from "../protocol.ts";
+import { requestIdOf } from "./problem.ts";
 
 /** Who calls, and what they say beside the call itself. */
 export interface Caller {
@@ -35,8 +36,8 @@ export interface CallOptions {
   keyOf(response: Response): string;
   /** Takes from the budget of the API key, and tells what is left in the answer. Throws `rate_limited`. */
   spend(response: Response, count: number): void;
-  /** A part of a call broke. */
-  failed(name: CallName, error: unknown): void;
+  /** A part of a call broke; `requestId` is told in its answer. */
+  failed(name: CallName, requestId: string, error: unknown): void;
 }
 
 /** A route for each call. Fields are checked in the order path, query, body; each refusal names the field. */
@@ -67,7 +68,7 @@ function handle<Name extends CallName>(name: Name, handler: Handler<Name>, optio
       key: options.keyOf(response),
       idempotencyKey: idempotencyKeyOf(request),
       spend: (count) => options.spend(response, count),
-      failed: (error) => options.failed(name, error),
+      failed: (error) => options.failed(name, requestIdOf(request, response), error),
       within: within.parts,
     };
     try {

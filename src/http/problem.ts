@@ -1,5 +1,6 @@
+import { randomUUID } from "node:crypto";
 import { STATUS_CODES } from "node:http";
-import type { ErrorRequestHandler, RequestHandler, Response } from "express";
+import type { ErrorRequestHandler, Request, RequestHandler, Response } from "express";
 import { ERRORS, RoomcastError } from "../errors.ts";
 import type { LogFields, Logger } from "../telemetry/log.ts";
 
@@ -46,6 +47,21 @@ function asRoomcastError(error: unknown): RoomcastError {
   return new RoomcastError("internal", undefined, { cause: error });
 }
 
+const REQUEST_ID = "X-Request-Id";
+
+/**
+ * What the log calls a request that broke, told in its answer: the same for all of its parts. The caller's own id, where it
+ * can be written as it is, so that both logs have the same one.
+ */
+export function requestIdOf(request: Request, response: Response): string {
+  const told = response.get(REQUEST_ID);
+  if (told !== undefined) return told;
+  const given = request.get(REQUEST_ID);
+  const id = given !== undefined && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
+  if (!response.headersSent) response.set(REQUEST_ID, id);
+  return id;
+}
+
 /** Behind all routes: there is no such thing. */
 export const notFound: RequestHandler = (request) => {
   throw new RoomcastError("not_found", `there is no ${request.method} ${request.path}`);
@@ -56,7 +72,8 @@ export function problemHandler(log: Logger): ErrorRequestHandler {
   return (error: unknown, request, response, next) => {
     const known = asRoomcastError(error);
     if (known.code === "internal") {
-      const fields: LogFields = { err: known.cause ?? known, method: request.method, path: request.path };
+      const requestId = requestIdOf(request, response);
+      const fields: LogFields = { err: known.cause ?? known, requestId, method: request.method, path: request.path };
       log.error(fields, "an HTTP request failed");
     }
     if (response.headersSent) next(error);

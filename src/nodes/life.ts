@@ -47,6 +47,11 @@ export class Life {
     this.#heldSince = performance.now();
   }
 
+  /** For how long the lease has been held without a break, in milliseconds; 0 where it is not. */
+  get heldMs(): number {
+    return this.#heldSince === undefined ? 0 : performance.now() - this.#heldSince;
+  }
+
   /** Whoever is back elsewhere within `graceMs` never left; the others are swept by another node, or by the next. */
   async end(graceMs: number): Promise<void> {
     this.stop();

@@ -51,6 +51,7 @@ export class RedisPresence implements Presence, RoomIndex {
   readonly #dedupeMs: number;
   readonly #outbox: EventOutbox;
   readonly #epochs = new Epochs();
+  #swept = 0;
 
   constructor({ commands, reads, keys, incarnation, dedupeMs, outbox = NO_OUTBOX }: RedisPresenceOptions) {
     this.#redis = commands;
@@ -60,6 +61,11 @@ export class RedisPresence implements Presence, RoomIndex {
     this.#incarnation = incarnation;
     this.#dedupeMs = dedupeMs;
     this.#outbox = outbox;
+  }
+
+  /** Connections of nodes that were gone, taken out of rooms by this node. */
+  get swept(): number {
+    return this.#swept;
   }
 
   async join(request: JoinRequest): Promise<Joined> {
@@ -167,7 +173,9 @@ export class RedisPresence implements Presence, RoomIndex {
    */
   async sweep(room: string, incarnation: string, cursor = "0", user = ""): Promise<string | undefined> {
     const values = [this.#keys.channel(room), JSON.stringify(room), incarnation, cursor, SWEEP_SLICE, user];
-    const next = readText(await this.#change(SWEEP, room, this.#roomKeys(room), values));
+    const answer = await this.#change(SWEEP, room, this.#roomKeys(room), values);
+    const { next, taken } = readWords(answer, ["next", "taken"]);
+    this.#swept += Number(taken);
     return next === "0" ? undefined : next;
   }
 

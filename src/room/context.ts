@@ -50,9 +50,16 @@ export interface RoomLimits {
   readonly graceMs: number;
 }
 
+/** What became of a join with `since`: continued, not to be continued from there, or asked without `history`. */
+export type RecoveryOutcome = "recovered" | "reload" | "forbidden";
+
+/** What the verbs count: these only add up. */
 export interface RoomCounts {
-  messageAccepted(room: string, seconds: number): void;
-  signalAccepted(room: string): void;
+  /** A message of so many bytes was stored; `seconds` is what that took. */
+  messageAccepted(bytes: number, seconds: number, duplicate: boolean): void;
+  signalAccepted(): void;
+  recovery(outcome: RecoveryOutcome): void;
+  rateLimited(limit: "room"): void;
 }
 
 /** Whether a connection may do something in a room, as far as is known without asking anybody. */
@@ -134,6 +141,7 @@ export function takeRate(connection: Connection, kind: RateKind): void {
 export function takeRoomRate(context: RoomContext, room: string, feed: Feed, kind: keyof RoomRateLimits): void {
   const retryAfterMs = context.roomRates.take(feed, kind);
   if (retryAfterMs === undefined) return;
+  context.counts.rateLimited("room");
   throw new RoomcastError("rate_limited", `${room} takes no more from this node at present`, { retryAfterMs });
 }
 

@@ -14,6 +14,7 @@ import {
   authorize,
   mayAsk,
   messagesOf,
+  type RecoveryOutcome,
   type RoomContext,
   requireDecided,
   takeRate,
@@ -54,6 +55,7 @@ export async function joinRoom(
       request.since !== undefined && mayRead
         ? await call.within(readMissed(context, room, request.since, joined.position, policy))
         : undefined;
+    if (request.since !== undefined) context.counts.recovery(outcomeOf(missed !== undefined, mayRead));
     const entries = missed?.entries ?? (await call.within(readHistory(context, request, joined.position, policy)));
     if (entries.length > 0) await call.within(context.turns.take(bytesOf(entries)));
     const position = missed?.position ?? joined.position;
@@ -204,6 +206,11 @@ async function readHistory(
     context.feeds.readBefore(request.room, head.seq + 1, maxMessages, policy.retention),
   );
   return page.head.epoch === head.epoch ? page.entries : [];
+}
+
+function outcomeOf(recovered: boolean, mayRead: boolean): RecoveryOutcome {
+  if (recovered) return "recovered";
+  return mayRead ? "reload" : "forbidden";
 }
 
 function bytesOf(entries: readonly Entry[]): number {

@@ -61,15 +61,16 @@ export class Rooms {
     const { room, id = randomUUID(), from, event } = message;
     const data = encodeJson("data", message.data, payloadBytes);
     const started = performance.now();
+    const rest = restOf({ room, id, from, event, data });
     const { seq, ts, duplicate } = await log.append(room, {
       space: "k",
       sender,
       id,
-      rest: restOf({ room, id, from, event, data }),
+      rest,
       known: feeds.get(room)?.known,
       retention: types.of(room).retention,
     });
-    counts.messageAccepted(room, (performance.now() - started) / 1_000);
+    counts.messageAccepted(Buffer.byteLength(rest), (performance.now() - started) / 1_000, duplicate);
     if (!duplicate) hooks.afterSend?.({ seq, ts, room, id, from, event, data: message.data });
     return { id, seq, ts, duplicate };
   }
@@ -81,7 +82,7 @@ export class Rooms {
     if (!hearing()) throw new RoomcastError("unavailable", "this node does not hear Redis: the signal was not sent");
     const from = { id: BOUNDS.serverUser };
     signal(data === undefined ? { room, from, event } : { room, from, event, data });
-    counts.signalAccepted(room);
+    counts.signalAccepted();
   }
 
   /** A page of the log, oldest first; `position` is the log's end. */

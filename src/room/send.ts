@@ -1,4 +1,4 @@
-import type { Appended, Draft } from "../log/room-log.ts";
+import type { Appended } from "../log/room-log.ts";
 import type { Replies, Request } from "../protocol.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
@@ -26,22 +26,23 @@ export async function sendMessage(
   const { event, data } = asked ?? request;
   const { from } = connection;
   const started = performance.now();
+  let rest: string;
   let appending: Promise<Appended>;
   try {
-    const draft: Draft = {
+    rest = restOf({ room, id, from, event, data: encodeJson("data", data, context.limits.payloadBytes) });
+    appending = context.log.append(room, {
       space: "u",
       sender: connection.identity.user,
       id,
-      rest: restOf({ room, id, from, event, data: encodeJson("data", data, context.limits.payloadBytes) }),
+      rest,
       known: feed.known,
       retention: policy.retention,
-    };
-    appending = context.log.append(room, draft);
+    });
   } finally {
     asked?.done();
   }
   const { seq, ts, duplicate } = await call.within(appending);
-  context.counts.messageAccepted(room, (performance.now() - started) / 1_000);
+  context.counts.messageAccepted(Buffer.byteLength(rest), (performance.now() - started) / 1_000, duplicate);
   call.answer({ id, seq, ts, duplicate });
   if (!duplicate) context.hooks.afterSend?.({ seq, ts, room, id, from, event, data });
 }

@@ -22,7 +22,7 @@ export async function sendSignal(
   const signal: ServerEvents["signal"] = { room, from: connection.from, event };
   if (data !== undefined) signal.data = data;
   connection.port.signal(signal);
-  context.counts.signalAccepted(room);
+  context.counts.signalAccepted();
   call.answer({});
 }
 

@@ -26,6 +26,8 @@ export interface AdmissionOptions {
   /** How many are known: by our token, or by what a namespace of the embedding application asks for. */
   readonly authenticated: () => number;
   readonly refused: (error: RoomcastError) => void;
+  /** New sessions came faster than `rate`. */
+  readonly tooFast: () => void;
 }
 
 /**
@@ -76,9 +78,9 @@ export class Admission {
       return tooMany(`your address has ${maxPerAddress} connections to this node`, SPREAD_MS);
     }
     const waitMs = this.#newcomers.take();
-    return waitMs === undefined
-      ? undefined
-      : tooMany("this node takes in as many new connections as it may: try again a little later", waitMs);
+    if (waitMs === undefined) return undefined;
+    this.#options.tooFast();
+    return tooMany("this node takes in as many new connections as it may: try again a little later", waitMs);
   }
 
   #opened(session: EngineSession): void {

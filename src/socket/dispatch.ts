@@ -19,6 +19,8 @@ export interface DispatchOptions {
   readonly timeoutMs: number;
   /** Most requests of one connection under way. */
   readonly maxPending: number;
+  /** A request was answered with ok, after so long. */
+  served(name: RequestName, seconds: number): void;
   refused(name: RequestName, connection: Connection, error: RoomcastError): void;
   /** A request was refused before its verb saw it; the payload is as it came. */
   unserved(name: RequestName, connection: Connection, payload: unknown): void;
@@ -67,6 +69,7 @@ async function serve<Name extends RequestName>(
   verbs: Verbs,
   options: DispatchOptions,
 ): Promise<void> {
+  const started = performance.now();
   const call = new Call<Replies[Name]>((reply) => ack({ ok: true, ...reply }));
   let request: Request<Name> | undefined;
   connection.pending += 1;
@@ -80,6 +83,7 @@ async function serve<Name extends RequestName>(
     }
     request = parse(name, payload);
     await verbs[name](connection, request, call);
+    options.served(name, (performance.now() - started) / 1_000);
   } catch (error) {
     const refusal = error instanceof RoomcastError ? error : new RoomcastError("internal", undefined, { cause: error });
     if (refusal === error) options.refused(name, connection, refusal);

@@ -6,16 +6,21 @@ const SEPARATOR = "\u001e";
 
 /**
  * Ends sessions that send frames without end, whatever is in them: requests, acknowledgements, events of other names,
- * handshakes. Requests have budgets of their own, and answers; this is for who does not listen to them.
+ * handshakes. Requests have budgets of their own, and answers; this is for who does not listen to them. `ended` is called
+ * for each session that is ended so.
  */
-export function guardFrames(engine: Engine, rate: Rate | "off"): void {
+export function guardFrames(engine: Engine, rate: Rate | "off", ended: () => void): void {
   if (rate === "off") return;
   engine.on("connection", (session: EngineSession) => {
     const frames = new Budget(rate);
+    const end = () => {
+      ended();
+      cutOff(session);
+    };
     session.on("packet", () => {
-      if (frames.take() !== undefined) cutOff(session);
+      if (frames.take() !== undefined) end();
     });
-    boundPayloads(session, rate.burst);
+    boundPayloads(session, rate.burst, end);
   });
 }
 
@@ -31,13 +36,13 @@ function isTerminable(value: unknown): value is { terminate(): void } {
 }
 
 /** Engine.IO makes an object of every packet of a polling request before it looks at the first: too many hold the loop. */
-function boundPayloads(session: EngineSession, mostPackets: number): void {
+function boundPayloads(session: EngineSession, mostPackets: number, end: () => void): void {
   const { transport } = session;
   if (transport.name !== "polling") return;
   const decode: unknown = Reflect.get(transport, "onData");
   if (typeof decode !== "function") throw new TypeError("Engine.IO's polling transport has no onData");
   Reflect.set(transport, "onData", (payload: unknown) => {
-    if (typeof payload === "string" && hasMore(payload, SEPARATOR, mostPackets)) cutOff(session);
+    if (typeof payload === "string" && hasMore(payload, SEPARATOR, mostPackets)) end();
     else decode.call(transport, payload);
   });
 }

@@ -36,8 +36,8 @@ function takeToken({ handshake }: Socket): string {
 
 export interface HandshakeEvents {
   rejected(error: RoomcastError): void;
-  /** The verifying broke. */
-  handshakeFailed(error: unknown): void;
+  /** The verifying broke, for the socket of this id. */
+  handshakeFailed(connection: string, error: unknown): void;
 }
 
 /** What a node asks of a handshake beside a valid token; each may throw. */
@@ -95,7 +95,7 @@ export class Handshakes {
       },
       (error: unknown) => {
         attempts.failed += 1;
-        next(this.#refusal(error));
+        next(this.#refusal(socket.id, error));
       },
     );
   };
@@ -131,9 +131,9 @@ export class Handshakes {
     this.#identities.set(socket, identity);
   }
 
-  #refusal(error: unknown): RefusedConnection {
+  #refusal(connection: string, error: unknown): RefusedConnection {
     const refusal = error instanceof RoomcastError ? error : new RoomcastError("internal", undefined, { cause: error });
-    if (refusal !== error) this.#events.handshakeFailed(error);
+    if (refusal !== error) this.#events.handshakeFailed(connection, error);
     this.#events.rejected(refusal);
     return new RefusedConnection(refusal);
   }

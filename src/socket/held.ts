@@ -69,10 +69,16 @@ export class Held implements Movable, Debtor, Subject, ExpiryEvents {
     endForGood(this.#socket, new RoomcastError("token_expired"));
   }
 
-  /** A request was refused for its rate; who goes on all the same is ended. */
-  wasRefused(): void {
-    if (this.#refusals.take() === undefined) return;
+  /** The name of the transport that it uses now. */
+  get transport(): string {
+    return this.#socket.conn.transport.name;
+  }
+
+  /** A request was refused for its rate; who goes on all the same is ended. True where that was now. */
+  wasRefused(): boolean {
+    if (this.#refusals.take() === undefined) return false;
     endForGood(this.#socket, new RoomcastError("rate_limited", "this connection went on asking past its limits"));
+    return true;
   }
 }
 

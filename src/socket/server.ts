@@ -73,15 +73,20 @@ export interface SocketServerOptions {
 }
 
 export interface SocketServerEvents {
-  connected(connection: Connection): void;
+  /** `transport`: the one that it came by. */
+  connected(connection: Connection, transport: string): void;
   disconnected(connection: Connection, reason: string): void;
   /** A handshake was refused. */
   rejected(error: RoomcastError): void;
+  /** A request was answered with ok, after so long. */
+  served(name: RequestName, seconds: number): void;
+  /** A rate was reached, and somebody refused or disconnected for it. */
+  rateLimited(limit: "frames" | "refusals" | "connections"): void;
   /** A request was refused. */
   refused(name: RequestName, error: RoomcastError): void;
   /** A request broke. */
   failed(name: RequestName, connection: string, error: unknown): void;
-  handshakeFailed(error: unknown): void;
+  handshakeFailed(connection: string, error: unknown): void;
   /** An order of moderation could not be carried out. */
   orderFailed(error: unknown): void;
   /** A signal was not written, because its receiver owes too much. */
@@ -142,13 +147,16 @@ export class SocketServer {
       maxHandshakes: options.maxHandshakes,
       authenticated: () => this.#known.size,
       refused: (error) => events.rejected(error),
+      tooFast: () => events.rateLimited("connections"),
     });
     this.#admission.guard(this.io.engine);
     this.#requests = new HandshakeRequests(this.io.engine);
     this.io.engine.use((request: IncomingMessage, response: ServerResponse, next: () => void) => {
       this.#readRequest(request, response, next);
     });
-    guardFrames(this.io.engine, options.floods === "off" ? "off" : options.floods.frames);
+    guardFrames(this.io.engine, options.floods === "off" ? "off" : options.floods.frames, () =>
+      events.rateLimited("frames"),
+    );
     this.io.use(
       this.#handshakes.middleware({
         precheck: ({ request }) => {
@@ -181,6 +189,11 @@ export class SocketServer {
 
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** The name of each connection's transport. */
+  *transports(): Iterable<string> {
+    for (const { transport } of this.#connections.values()) yield transport;
   }
 
   /** Bytes that all connections were sent and have not taken. */
@@ -269,16 +282,19 @@ export class SocketServer {
       limits: welcomeLimits,
     };
     socket.emit("welcome", welcome);
-    this.#events.connected(connection);
+    this.#events.connected(connection, socket.conn.transport.name);
   }
 
   #dispatching(): DispatchOptions {
     return {
       timeoutMs: this.#options.requestTimeoutMs,
       maxPending: this.#options.maxPending,
+      served: (name, seconds) => this.#events.served(name, seconds),
       refused: (name, { id }, error) => {
         this.#events.refused(name, error);
-        if (error.code === "rate_limited") this.#connections.get(id)?.wasRefused();
+        if (error.code === "rate_limited" && this.#connections.get(id)?.wasRefused()) {
+          this.#events.rateLimited("refusals");
+        }
       },
       unserved: (name, connection, payload) => {
         const room = name === "joinRoom" ? roomOf(payload) : undefined;

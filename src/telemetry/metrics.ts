@@ -1,168 +1,150 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import { ERRORS, type ErrorCode } from "../errors.ts";
-import { REQUESTS, type RequestName, type ServerEvents } from "../protocol.ts";
-import { RoomMetrics, type RoomSample } from "./room-metrics.ts";
+import { collectDefaultMetrics, Registry } from "prom-client";
+import type { CanaryCounts } from "../canary/canary.ts";
+import type { Pair } from "../canary/pairs.ts";
+import type { ErrorCode } from "../errors.ts";
+import type { FeedCounts, ResyncReason, RoomCount } from "../feed/feed-counts.ts";
+import { REQUESTS, type RequestName } from "../protocol.ts";
+import type { RecoveryOutcome } from "../room/context.ts";
+import {
+  DISCONNECT_REASONS,
+  METRICS,
+  type MetricName,
+  RATE_LIMITS,
+  RECOVERY_OUTCOMES,
+  REDIS_ROLES,
+  RESYNC_REASONS,
+  TRANSPORTS,
+} from "./catalogue.ts";
+import { counted, expose, type Put, type Sources } from "./exposition.ts";
+import { LabelledCounts } from "./labelled-counts.ts";
+import { PlainHistogram } from "./plain-histogram.ts";
+import { RoomMetrics } from "./room-metrics.ts";
 
-export type ResyncReason = ServerEvents["resync"]["reason"];
-const CODES = Object.keys(ERRORS);
-const RESYNC_REASONS: Readonly<Record<ResyncReason, true>> = { epoch: true, behind: true, log_unavailable: true };
+export type RedisRole = (typeof REDIS_ROLES)[number];
+export type RateLimit = (typeof RATE_LIMITS)[number];
 
-/** What is counted by asking when somebody scrapes. */
+/** What is known by asking when somebody scrapes. */
 export interface Gauges {
+  /** As `/readyz` says. */
+  readonly ready: () => boolean;
+  readonly draining: () => boolean;
   readonly connections: () => number;
+  /** The name of each connection's transport. */
+  readonly transports: () => Iterable<string>;
   readonly feeds: () => number;
   /** Bytes that all connections were sent and have not taken. */
   readonly owed: () => number;
-  readonly rooms: () => Iterable<RoomSample>;
+  readonly subscriptions: () => number;
+  /** Undefined for a connection that this node does not need. */
+  readonly redisConnected: (role: RedisRole) => boolean | undefined;
+  /** For how long nothing was heard, and nothing written, in milliseconds. */
+  readonly silentMs: () => number;
+  readonly unwrittenMs: () => number;
+  /** For how long the lease has been held without a break, in milliseconds. */
+  readonly leaseHeldMs: () => number;
+  readonly membersSwept: () => number;
+  /** What this node was to hear of each node's canary messages, and what it heard. */
+  readonly canaryPairs: () => Iterable<readonly [string, Readonly<Pair>]>;
+  readonly canaryComparedMsAgo: () => number;
 }
 
-/** Seconds: an append is one script in Redis, and ends with the request's deadline of about two seconds. */
 /** How often the event loop's delay is looked at: at prom-client's 10 ms that alone is a percent of a core (docs/performance.md). */
 const LOOP_PRECISION_MS = 100;
-const APPEND_BUCKETS_SECONDS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2];
 
-/** Seconds: from a message that came at once to one that was read from the log after an outage. */
-const DELAY_BUCKETS_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
-
-/**
- * Numbers by the values of one or two labels. Every combination is there from the start, at 0: a counter that appears with
- * its first event, at 1, has no growth that Prometheus could see, and the one `internal` of the night would be on no graph.
- */
-class LabelledCounts {
-  readonly names: readonly string[];
-  readonly #counts = new Map<string, { labels: Record<string, string>; count: number }>();
-
-  /** The labels, and for each all of its values. */
-  constructor(labels: Readonly<Record<string, readonly string[]>>) {
-    this.names = Object.keys(labels);
-    let combinations: Record<string, string>[] = [{}];
-    for (const [name, values] of Object.entries(labels)) {
-      combinations = combinations.flatMap((others) => values.map((value) => ({ ...others, [name]: value })));
-    }
-    for (const combination of combinations) {
-      this.#counts.set(Object.values(combination).join(" "), { labels: combination, count: 0 });
-    }
-  }
-
-  /** One more of these values, in the order of the labels. */
-  add(...values: readonly string[]): void {
-    const entry = this.#counts.get(values.join(" "));
-    if (entry !== undefined) entry.count++;
-  }
-
-  entries(): Iterable<{ labels: Record<string, string>; count: number }> {
-    return this.#counts.values();
-  }
+export interface MetricsOptions {
+  /** Shown as `roomcast_node_info`. */
+  readonly node: string;
+  readonly gauges: Gauges;
+  /** Most rooms with series of their own. */
+  readonly topRooms: number;
+  /** Whether a room type has a policy of its own. */
+  isConfigured(type: string): boolean;
 }
 
 /**
- * Every metric, by name. What happens per message or delivery only adds to a number here; Prometheus' own objects are
- * filled at the scrape.
+ * Counts what happens. On the hot paths these are additions to plain numbers; prom-client's objects are filled, and
+ * labels found, when somebody scrapes. Names and descriptions are in catalogue.ts.
  */
-export class Metrics {
+export class Metrics implements FeedCounts, CanaryCounts {
   readonly registry = new Registry();
   #accepted = 0;
+  #duplicates = 0;
+  #acceptedBytes = 0;
   #signals = 0;
   #signalsDropped = 0;
   #delivered = 0;
-  #gaps = 0;
+  #deliveredBytes = 0;
+  #gapsFound = 0;
+  #gapsRepaired = 0;
   #slowReaders = 0;
   #resubscribes = 0;
-  readonly #requestsRefused = new LabelledCounts({ request: Object.keys(REQUESTS), code: CODES });
-  readonly #connectionsRefused = new LabelledCounts({ code: CODES });
-  readonly #resyncs = new LabelledCounts({ reason: Object.keys(RESYNC_REASONS) });
-  readonly #append: Histogram;
-  readonly #delay: Histogram;
-  readonly #roundTrip: Histogram;
+  #leasesLost = 0;
+  #nodesSwept = 0;
+  #canariesSent = 0;
+  #canariesFailed = 0;
+  readonly #requests = new LabelledCounts({ request: Object.keys(REQUESTS) });
+  readonly #requestsRefused = new LabelledCounts(METRICS.roomcast_requests_refused_total.labels);
+  readonly #connects = new LabelledCounts({ transport: TRANSPORTS });
+  readonly #disconnects = new LabelledCounts({ reason: DISCONNECT_REASONS });
+  readonly #connectionsRefused = new LabelledCounts(METRICS.roomcast_connections_refused_total.labels);
+  readonly #rateLimited = new LabelledCounts({ limit: RATE_LIMITS });
+  readonly #recoveries = new LabelledCounts({ outcome: RECOVERY_OUTCOMES });
+  readonly #resyncs = new LabelledCounts({ reason: RESYNC_REASONS });
+  readonly #redisReconnects = new LabelledCounts({ role: REDIS_ROLES });
+  readonly #append = histogram("roomcast_append_duration_seconds");
+  readonly #join = histogram("roomcast_join_duration_seconds");
+  readonly #history = histogram("roomcast_history_duration_seconds");
+  readonly #delay = histogram("roomcast_delivery_delay_seconds");
+  readonly #perWrite = histogram("roomcast_messages_per_write");
+  readonly #roundTrip = histogram("roomcast_pulse_round_trip_seconds");
+  readonly #canaryDelay = histogram("roomcast_canary_delay_seconds");
   readonly #rooms: RoomMetrics;
 
-  /** `topRooms`: most rooms with series of their own. */
-  constructor(node: string, gauges: Gauges, topRooms: number) {
-    const registers = [this.registry];
+  constructor({ node, gauges, topRooms, isConfigured }: MetricsOptions) {
+    this.#rooms = new RoomMetrics(topRooms, isConfigured);
     collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: LOOP_PRECISION_MS });
-    new Gauge({ name: "roomcast_node_info", help: "1, with the node's name", labelNames: ["node"], registers })
-      .labels(node)
-      .set(1);
-    this.#gauge("roomcast_connections", "Connections of this node that are authenticated", gauges.connections);
-    this.#gauge("roomcast_feeds", "Rooms that this node follows", gauges.feeds);
-    this.#gauge("roomcast_outbound_bytes", "Bytes sent to connections and not taken by them", gauges.owed);
-    this.#counter("roomcast_messages_accepted_total", "Messages acknowledged as stored", () => this.#accepted);
-    this.#counter("roomcast_messages_delivered_total", "Messages handed to connections", () => this.#delivered);
-    this.#counter("roomcast_signals_accepted_total", "Signals accepted", () => this.#signals);
-    this.#counter(
-      "roomcast_signals_dropped_total",
-      "Signals not written to slow connections",
-      () => this.#signalsDropped,
-    );
-    this.#counter("roomcast_gaps_repaired_total", "Gaps in a feed that were filled from the log", () => this.#gaps);
-    this.#counter("roomcast_slow_readers_total", "Readers that left the live stream", () => this.#slowReaders);
-    this.#counter("roomcast_resubscribes_total", "Dead subscriptions that were built anew", () => this.#resubscribes);
-    this.#labelled("roomcast_requests_refused_total", "Requests answered with an error", this.#requestsRefused);
-    this.#labelled("roomcast_connections_refused_total", "Handshakes refused", this.#connectionsRefused);
-    this.#labelled("roomcast_resyncs_total", "Readers whose stream ended in resync", this.#resyncs);
-    this.#rooms = new RoomMetrics(this.registry, topRooms, gauges.rooms);
-    this.#delay = new Histogram({
-      name: "roomcast_delivery_delay_seconds",
-      help: "From a message's ts, by Redis' clock, until this node passes it on, by its own",
-      buckets: DELAY_BUCKETS_SECONDS,
-      registers,
-    });
-    this.#roundTrip = new Histogram({
-      name: "roomcast_pulse_round_trip_seconds",
-      help: "What this node publishes to itself, twice a second, until it comes back",
-      buckets: DELAY_BUCKETS_SECONDS,
-      registers,
-    });
-    this.#append = new Histogram({
-      name: "roomcast_append_duration_seconds",
-      help: "Time from handing a message to the log until it is stored",
-      buckets: APPEND_BUCKETS_SECONDS,
-      registers,
-    });
+    expose(this.registry, METRICS, this.#sources(node, gauges));
   }
 
-  /** A message was stored; `seconds` is what that took. */
-  messageAccepted(_room: string, seconds: number): void {
-    this.#accepted++;
+  roomOpened(room: string): RoomCount {
+    return this.#rooms.opened(room);
+  }
+
+  /** A message of so many bytes was stored; `seconds` is what that took. */
+  messageAccepted(bytes: number, seconds: number, duplicate: boolean): void {
+    this.#accepted += 1;
+    this.#acceptedBytes += bytes;
+    if (duplicate) this.#duplicates += 1;
     this.#append.observe(seconds);
   }
 
-  signalAccepted(_room: string): void {
-    this.#signals++;
+  signalAccepted(): void {
+    this.#signals += 1;
   }
 
   /** A signal was not written to a connection that owes too much. */
   signalDropped(): void {
-    this.#signalsDropped++;
+    this.#signalsDropped += 1;
   }
 
-  /** A message of this `ts` (Unix milliseconds, by Redis' clock) is passed on now. */
-  passed(ts: number): void {
-    this.#delay.observe(Math.max(0, Date.now() - ts) / 1_000);
+  written(messages: number, readers: number, bytes: number, ts: number): void {
+    this.#delivered += messages * readers;
+    this.#deliveredBytes += bytes * readers;
+    this.#perWrite.observe(messages, readers);
+    this.#delay.observe(Math.max(0, Date.now() - ts) / 1_000, messages * readers);
   }
 
-  /** A room is closed on this node. */
-  roomClosed(room: RoomSample): void {
-    this.#rooms.retire(room);
+  caughtUp(bytes: number): void {
+    this.#delivered += 1;
+    this.#deliveredBytes += bytes;
   }
 
-  /** One message went out to so many readers. */
-  delivered(readers: number): void {
-    this.#delivered += readers;
+  gapFound(): void {
+    this.#gapsFound += 1;
   }
 
   gapRepaired(): void {
-    this.#gaps++;
-  }
-
-  /** A subscription was dead though its connection was open. */
-  resubscribed(): void {
-    this.#resubscribes++;
-  }
-
-  /** What this node published to itself came back. */
-  roundTrip(seconds: number): void {
-    this.#roundTrip.observe(seconds);
+    this.#gapsRepaired += 1;
   }
 
   /** A reader's stream ended. */
@@ -172,50 +154,165 @@ export class Metrics {
 
   /** A reader left the live stream, because its connection does not keep up. */
   slowReader(): void {
-    this.#slowReaders++;
+    this.#slowReaders += 1;
+  }
+
+  /** A join with `since` was answered. */
+  recovery(outcome: RecoveryOutcome): void {
+    this.#recoveries.add(outcome);
+  }
+
+  /** A request was answered with ok, after so long. */
+  requestServed(request: RequestName, seconds: number): void {
+    this.#requests.add(request);
+    if (request === "joinRoom") this.#join.observe(seconds);
+    if (request === "getHistory") this.#history.observe(seconds);
   }
 
   requestRefused(request: RequestName, code: ErrorCode): void {
     this.#requestsRefused.add(request, code);
+    if (code === "rate_limited") this.#rateLimited.add("requests");
+  }
+
+  /** A rate was reached, and something refused or ended for it. */
+  rateLimited(limit: Exclude<RateLimit, "requests">): void {
+    this.#rateLimited.add(limit);
+  }
+
+  connected(transport: string): void {
+    this.#connects.add(transport);
+  }
+
+  /** `reason` as Socket.IO gives it. */
+  disconnected(reason: string): void {
+    const label = reason.replaceAll(" ", "_");
+    this.#disconnects.add((DISCONNECT_REASONS as readonly string[]).includes(label) ? label : "other");
   }
 
   connectionRefused(code: ErrorCode): void {
     this.#connectionsRefused.add(code);
   }
 
-  #gauge(name: string, help: string, value: () => number): void {
-    new Gauge({
-      name,
-      help,
-      registers: [this.registry],
-      collect() {
-        this.set(value());
-      },
-    });
+  /** A subscription was dead though its connection was open. */
+  resubscribed(): void {
+    this.#resubscribes += 1;
   }
 
-  #counter(name: string, help: string, value: () => number): void {
-    new Counter({
-      name,
-      help,
-      registers: [this.registry],
-      collect() {
-        this.reset();
-        this.inc(value());
-      },
-    });
+  /** A connection to Redis is back. */
+  reconnected(role: RedisRole): void {
+    this.#redisReconnects.add(role);
   }
 
-  #labelled(name: string, help: string, counts: LabelledCounts): void {
-    new Counter({
-      name,
-      help,
-      labelNames: [...counts.names],
-      registers: [this.registry],
-      collect() {
-        this.reset();
-        for (const { labels, count } of counts.entries()) this.inc(labels, count);
-      },
-    });
+  /** What this node published to itself came back. */
+  roundTrip(seconds: number): void {
+    this.#roundTrip.observe(seconds);
   }
+
+  leaseLost(): void {
+    this.#leasesLost += 1;
+  }
+
+  nodeSwept(): void {
+    this.#nodesSwept += 1;
+  }
+
+  canarySent(): void {
+    this.#canariesSent += 1;
+  }
+
+  canaryFailed(): void {
+    this.#canariesFailed += 1;
+  }
+
+  canaryHeard(seconds: number): void {
+    this.#canaryDelay.observe(seconds);
+  }
+
+  #sources(node: string, gauges: Gauges): Sources<MetricName> {
+    const flag = (is: () => boolean) => () => (is() ? 1 : 0);
+    return {
+      roomcast_node_info: { collect: (put) => put({ node }, 1) },
+      roomcast_node_ready: flag(gauges.ready),
+      roomcast_node_draining: flag(gauges.draining),
+      roomcast_connections: gauges.connections,
+      roomcast_transport_connections: { collect: (put) => countTransports(gauges.transports(), put) },
+      roomcast_connects_total: counted(this.#connects),
+      roomcast_disconnects_total: counted(this.#disconnects),
+      roomcast_connections_refused_total: counted(this.#connectionsRefused),
+      roomcast_outbound_bytes: gauges.owed,
+      roomcast_rooms: () => this.#rooms.rooms,
+      roomcast_members: () => this.#rooms.members,
+      roomcast_room_connections: { collect: (put) => this.#rooms.collectConnections(put) },
+      roomcast_room_emits_total: { collect: (put) => this.#rooms.collectEmits(put) },
+      roomcast_emits_total: { collect: (put) => this.#rooms.collectTotals(put) },
+      roomcast_requests_total: counted(this.#requests),
+      roomcast_requests_refused_total: counted(this.#requestsRefused),
+      roomcast_rate_limited_total: counted(this.#rateLimited),
+      roomcast_join_duration_seconds: this.#join,
+      roomcast_history_duration_seconds: this.#history,
+      roomcast_recoveries_total: counted(this.#recoveries),
+      roomcast_messages_accepted_total: () => this.#accepted,
+      roomcast_messages_duplicate_total: () => this.#duplicates,
+      roomcast_accepted_bytes_total: () => this.#acceptedBytes,
+      roomcast_append_duration_seconds: this.#append,
+      roomcast_messages_delivered_total: () => this.#delivered,
+      roomcast_delivered_bytes_total: () => this.#deliveredBytes,
+      roomcast_delivery_delay_seconds: this.#delay,
+      roomcast_messages_per_write: this.#perWrite,
+      roomcast_signals_accepted_total: () => this.#signals,
+      roomcast_signals_dropped_total: () => this.#signalsDropped,
+      roomcast_gaps_found_total: () => this.#gapsFound,
+      roomcast_gaps_repaired_total: () => this.#gapsRepaired,
+      roomcast_slow_readers_total: () => this.#slowReaders,
+      roomcast_resyncs_total: counted(this.#resyncs),
+      roomcast_feeds: gauges.feeds,
+      roomcast_subscriptions: gauges.subscriptions,
+      roomcast_resubscribes_total: () => this.#resubscribes,
+      roomcast_redis_connected: {
+        collect: (put) => {
+          for (const role of REDIS_ROLES) {
+            const connected = gauges.redisConnected(role);
+            if (connected !== undefined) put({ role }, connected ? 1 : 0);
+          }
+        },
+      },
+      roomcast_redis_reconnects_total: counted(this.#redisReconnects),
+      roomcast_pulse_round_trip_seconds: this.#roundTrip,
+      roomcast_redis_silence_seconds: () => gauges.silentMs() / 1_000,
+      roomcast_redis_unwritten_seconds: () => gauges.unwrittenMs() / 1_000,
+      roomcast_canary_sent_total: () => this.#canariesSent,
+      roomcast_canary_failed_total: () => this.#canariesFailed,
+      roomcast_canary_expected_total: ofPairs(gauges, ({ expected }) => expected),
+      roomcast_canary_delivered_total: ofPairs(gauges, ({ delivered }) => delivered),
+      roomcast_canary_lag_seconds: ofPairs(gauges, ({ lagMs }) => lagMs / 1_000),
+      roomcast_canary_delay_seconds: this.#canaryDelay,
+      roomcast_canary_comparison_age_seconds: () => gauges.canaryComparedMsAgo() / 1_000,
+      roomcast_lease_held_seconds: () => gauges.leaseHeldMs() / 1_000,
+      roomcast_leases_lost_total: () => this.#leasesLost,
+      roomcast_nodes_swept_total: () => this.#nodesSwept,
+      roomcast_members_swept_total: gauges.membersSwept,
+    };
+  }
+}
+
+type HistogramName = {
+  [Name in MetricName]: (typeof METRICS)[Name] extends { kind: "histogram" } ? Name : never;
+}[MetricName];
+
+function histogram(name: HistogramName): PlainHistogram {
+  return new PlainHistogram(METRICS[name].buckets);
+}
+
+function ofPairs({ canaryPairs }: Gauges, value: (pair: Readonly<Pair>) => number): { collect: (put: Put) => void } {
+  return {
+    collect: (put) => {
+      for (const [from, pair] of canaryPairs()) put({ from }, value(pair));
+    },
+  };
+}
+
+function countTransports(names: Iterable<string>, put: Put): void {
+  const counts = new Map<string, number>(TRANSPORTS.map((transport) => [transport, 0]));
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  for (const transport of TRANSPORTS) put({ transport }, counts.get(transport) ?? 0);
 }

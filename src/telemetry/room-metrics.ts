@@ -1,153 +1,159 @@
-import { Counter, Gauge, type Registry } from "prom-client";
 import { roomType } from "../protocol.ts";
+import { BusyRooms } from "./busy-rooms.ts";
+import type { Put } from "./exposition.ts";
+import { RoomTally, TypeTally } from "./room-tally.ts";
+import { RoomsBySize } from "./rooms-by-size.ts";
 
 /** How much busier than a room that has a series another one must be to take its place: series shall not flicker. */
 const STAY_FACTOR = 2;
-/** Most room types with a series of their own; clients choose the names of rooms, and so of types. */
+/** Most room types with a series of their own beside the configured ones; clients choose the names of rooms, and so of types. */
 const MOST_TYPES = 50;
 /** The label of everything that has no series of its own. No room can have this name. */
 const OTHER = "_other";
 
-/** One room on this node. `emits` only grows. */
-export interface RoomSample {
-  readonly room: string;
-  readonly connections: number;
-  /** Messages and signals that were passed on to the members on this node. */
-  readonly emits: number;
+/** One room's series: what it was credited with since it came to be, and the room's emits up to which that was done. */
+interface Series {
+  emits: number;
+  upTo: number;
 }
 
-interface Counted {
-  readonly sample: RoomSample;
-  readonly type: string;
-  /** Emits since the last scrape. */
-  readonly fresh: number;
+/** What all series of one type sum up to at a scrape. */
+interface Chosen {
+  /** Of the rooms with series of their own. */
+  connections: number;
+  /** Emits that are held back until the next scrape. */
+  held: number;
+  /** The type is new: its counters are at 0. */
+  isNew: boolean;
 }
 
 /**
  * Connections and emits per room, for the rooms that matter now: half of the series for those with the most connections,
- * half for those with the most emits since the last scrape; the others are summed up under `_other`.
+ * half for those with the most emits since the last scrape; the others are summed up under `_other`. A scrape looks at as
+ * many rooms as may be chosen, however many there are: the sums are kept by type, and `_other` is what is left of them.
  *
- * Nothing is done per emit: rooms count by themselves, and are looked through when somebody scrapes. An emit is counted
- * once, where its room stands at the scrape, and stays there: so no counter ever runs backwards, `rate()` and `increase()`
- * add up to the exact total, and a room that comes back begins at 0, which Prometheus takes for the reset that it is.
+ * An emit is counted once: for its room where that has a series at the scrape, for `_other` where it has none. Prometheus
+ * sees no growth in a series' first value, so every counter begins at 0: what a room emitted before it came into the choice,
+ * since the last scrape, is held back until the next one, and so is what is counted for a new type. Thus `increase()` over
+ * all series adds up to the exact total, no counter runs backwards while its series lasts, and one that comes back begins
+ * at 0 again: a reset, as after a restart.
  */
 export class RoomMetrics {
   readonly #top: number;
-  readonly #rooms: () => Iterable<RoomSample>;
-  readonly #seen = new WeakMap<RoomSample, number>();
-  readonly #types = new Set<string>();
-  readonly #totals = new Map<string, number>();
-  readonly #others = new Map<string, number>();
-  #series = new Map<string, { type: string; emits: number }>();
+  readonly #isConfigured: (type: string) => boolean;
+  readonly #sizes = new RoomsBySize();
+  readonly #traffic: BusyRooms;
+  readonly #types = new Map<string, TypeTally>();
+  #series = new Map<RoomTally, Series>();
+  readonly #chosen = new Map<TypeTally, Chosen>();
 
-  /** `top`: most rooms with series of their own. */
-  constructor(registry: Registry, top: number, rooms: () => Iterable<RoomSample>) {
+  /** `top`: most rooms with series of their own. Configured types have a series whatever clients call their rooms. */
+  constructor(top: number, isConfigured: (type: string) => boolean) {
     this.#top = top;
-    this.#rooms = rooms;
-    const labelNames = ["room_type", "room"];
-    const registers = [registry];
-    // The first of the three to be asked at a scrape, so it fills all of them.
-    const connections: Gauge = new Gauge({
-      name: "roomcast_room_connections",
-      help: "Connections of this node in a room, for the rooms that matter now and all others",
-      labelNames,
-      registers,
-      collect: () => this.#collect(connections, emits, totals),
-    });
-    const emits = new Counter({
-      name: "roomcast_room_emits_total",
-      help: "Messages and signals passed on to the members on this node, for the rooms that matter now and all others",
-      labelNames,
-      registers,
-    });
-    const totals = new Counter({
-      name: "roomcast_emits_total",
-      help: "Messages and signals passed on to the members on this node",
-      labelNames: ["room_type"],
-      registers,
-    });
+    this.#isConfigured = isConfigured;
+    this.#traffic = new BusyRooms(2 * top);
   }
 
-  /** A room is closed on this node: what it counted since the last scrape is not lost. */
-  retire(sample: RoomSample): void {
-    const type = this.#typeOf(sample.room);
-    const fresh = sample.emits - (this.#seen.get(sample) ?? 0);
-    this.#seen.set(sample, sample.emits);
-    add(this.#totals, type, fresh);
-    const series = this.#series.get(sample.room);
-    if (series === undefined) add(this.#others, type, fresh);
-    else series.emits += fresh;
+  /** Rooms with connections. */
+  get rooms(): number {
+    return this.#sizes.size;
   }
 
-  #collect(connections: Gauge, emits: Counter, totals: Counter): void {
-    const counted = [...this.#rooms()].map((sample) => this.#count(sample));
-    this.#choose(counted);
-    const others = new Map<string, number>();
-    connections.reset();
-    for (const { sample, type, fresh } of counted) {
-      const series = this.#series.get(sample.room);
-      add(this.#totals, type, fresh);
-      if (series === undefined) {
-        add(this.#others, type, fresh);
-        add(others, type, sample.connections);
-      } else {
-        series.emits += fresh;
-        connections.set({ room_type: type, room: sample.room }, sample.connections);
-      }
+  /** Connections in rooms, each once for every room. */
+  get members(): number {
+    let sum = 0;
+    for (const { connections } of this.#types.values()) sum += connections;
+    return sum;
+  }
+
+  /** A room is followed on this node from now on. */
+  opened(room: string): RoomTally {
+    const parts = {
+      sizes: this.#sizes,
+      traffic: this.#traffic,
+      closed: (tally: RoomTally) => this.#series.delete(tally),
+    };
+    return new RoomTally(room, this.#typeOf(room), parts);
+  }
+
+  /** The rooms that have series of their own, as of the last scrape. */
+  *chosen(): Iterable<{ readonly room: string; readonly room_type: string }> {
+    for (const { room, type } of this.#series.keys()) yield { room, room_type: type.name };
+  }
+
+  /** Chooses anew, and puts the connections per room. The other two are of the same choice. */
+  collectConnections(put: Put): void {
+    this.#choose();
+    for (const tally of this.#series.keys()) put(labelsOf(tally), tally.connections);
+    for (const [{ name, connections }, chosen] of this.#chosen) {
+      put({ room_type: name, room: OTHER }, connections - chosen.connections);
     }
-    for (const [type, sum] of others) connections.set({ room_type: type, room: OTHER }, sum);
-    emits.reset();
-    for (const [room, { type, emits: count }] of this.#series) emits.inc({ room_type: type, room }, count);
-    for (const [type, count] of this.#others) emits.inc({ room_type: type, room: OTHER }, count);
-    totals.reset();
-    for (const [type, count] of this.#totals) totals.inc({ room_type: type }, count);
   }
 
-  #count(sample: RoomSample): Counted {
-    const fresh = sample.emits - (this.#seen.get(sample) ?? 0);
-    this.#seen.set(sample, sample.emits);
-    return { sample, type: this.#typeOf(sample.room), fresh };
+  collectEmits(put: Put): void {
+    for (const [tally, { emits }] of this.#series) put(labelsOf(tally), emits);
+    for (const [{ name, emits, credited }, { held, isNew }] of this.#chosen) {
+      put({ room_type: name, room: OTHER }, isNew ? 0 : emits - credited - held);
+    }
   }
 
-  #choose(counted: readonly Counted[]): void {
+  collectTotals(put: Put): void {
+    for (const [{ name, emits }, { isNew }] of this.#chosen) put({ room_type: name }, isNew ? 0 : emits);
+  }
+
+  #choose(): void {
     const half = Math.ceil(this.#top / 2);
-    const chosen = new Map<string, { type: string; emits: number }>();
-    for (const measure of [(one: Counted) => one.sample.connections, (one: Counted) => one.fresh]) {
-      const score = (one: Counted) => measure(one) * (this.#series.has(one.sample.room) ? STAY_FACTOR : 1);
-      const best = highest(
-        counted.filter((one) => measure(one) > 0),
-        score,
-        half,
-      );
-      for (const { sample, type } of best) {
-        if (chosen.size < this.#top) chosen.set(sample.room, this.#series.get(sample.room) ?? { type, emits: 0 });
-      }
+    const holders = [...this.#series.keys()];
+    const largest = this.#best(half, [...holders, ...this.#sizes.largest(2 * this.#top)], (tally) => tally.connections);
+    const fresh = (tally: RoomTally) => this.#traffic.freshOf(tally);
+    const busiest = this.#best(half, [...holders, ...this.#traffic.busiest()], fresh);
+    const series = new Map<RoomTally, Series>();
+    for (const type of this.#types.values()) {
+      this.#chosen.set(type, { connections: 0, held: 0, isNew: !type.shown });
+      type.shown = true;
     }
-    this.#series = chosen;
+    for (const tally of [...largest, ...busiest]) {
+      if (series.has(tally) || series.size >= this.#top) continue;
+      series.set(tally, this.#credit(tally));
+    }
+    this.#series = series;
+    this.#traffic.turn();
   }
 
-  #typeOf(room: string): string {
-    const type = roomType(room);
-    if (this.#types.has(type)) return type;
-    if (this.#types.size >= MOST_TYPES) return OTHER;
-    this.#types.add(type);
+  /** The `most` rooms with the highest values above 0; those that have a series count as busier than they are. */
+  #best(most: number, candidates: Iterable<RoomTally>, value: (tally: RoomTally) => number): RoomTally[] {
+    const score = (tally: RoomTally) => value(tally) * (this.#series.has(tally) ? STAY_FACTOR : 1);
+    return [...new Set(candidates)]
+      .filter((tally) => tally.open && value(tally) > 0)
+      .sort((a, b) => score(b) - score(a))
+      .slice(0, most);
+  }
+
+  #credit(tally: RoomTally): Series {
+    const chosen = this.#chosen.get(tally.type);
+    if (chosen !== undefined) chosen.connections += tally.connections;
+    const known = this.#series.get(tally);
+    if (known === undefined) {
+      const held = this.#traffic.freshOf(tally);
+      if (chosen !== undefined) chosen.held += held;
+      return { emits: 0, upTo: tally.emits - held };
+    }
+    const credit = tally.emits - known.upTo;
+    tally.type.credited += credit;
+    return { emits: known.emits + credit, upTo: tally.emits };
+  }
+
+  #typeOf(room: string): TypeTally {
+    const name = roomType(room);
+    const known = this.#types.get(name);
+    if (known !== undefined) return known;
+    const isOther = this.#types.size >= MOST_TYPES && !this.#isConfigured(name);
+    const type = (isOther ? this.#types.get(OTHER) : undefined) ?? new TypeTally(isOther ? OTHER : name);
+    this.#types.set(type.name, type);
     return type;
   }
 }
 
-/** The `most` items with the highest scores, the highest first; in one pass, however many there are. */
-function highest<Item>(items: readonly Item[], score: (item: Item) => number, most: number): Item[] {
-  const best: { item: Item; score: number }[] = [];
-  for (const item of items) {
-    const own = score(item);
-    if (best.length >= most && own <= (best.at(-1)?.score ?? 0)) continue;
-    const place = best.findIndex((other) => other.score < own);
-    best.splice(place === -1 ? best.length : place, 0, { item, score: own });
-    if (best.length > most) best.pop();
-  }
-  return best.map(({ item }) => item);
-}
-
-function add(sums: Map<string, number>, key: string, count: number): void {
-  sums.set(key, (sums.get(key) ?? 0) + count);
+function labelsOf({ room, type }: RoomTally): { room_type: string; room: string } {
+  return { room_type: type.name, room };
 }

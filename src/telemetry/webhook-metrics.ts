@@ -1,80 +1,70 @@
-import { Counter, Gauge, type Registry } from "prom-client";
+import type { Registry } from "prom-client";
+import { WEBHOOK_DROPS, WEBHOOK_METRICS } from "./catalogue.ts";
+import { counted, expose, type Source } from "./exposition.ts";
+import { LabelledCounts } from "./labelled-counts.ts";
 
-const DROPPED = ["queue_full", "dead_full"] as const;
+/** What waits for an endpoint, or was given up, in the whole cluster. */
+interface EndpointState {
+  readonly queued: number;
+  readonly queuedBytes: number;
+  readonly dead: number;
+}
 
-/** What happens to webhooks. The labels are all there from the start, at 0. */
+/** What happens to webhooks; names and descriptions are in catalogue.ts. */
 export class WebhookMetrics {
-  readonly #delivered: Counter<"endpoint">;
-  readonly #attemptsFailed: Counter<"endpoint">;
-  readonly #dead: Counter<"endpoint">;
-  readonly #dropped: Counter<"endpoint" | "reason">;
-  readonly #lost: Counter;
-  readonly #queued: Gauge<"endpoint">;
-  readonly #queuedBytes: Gauge<"endpoint">;
-  readonly #deadNow: Gauge<"endpoint">;
+  readonly #delivered: LabelledCounts;
+  readonly #attemptsFailed: LabelledCounts;
+  readonly #dead: LabelledCounts;
+  readonly #dropped: LabelledCounts;
+  readonly #states = new Map<string, EndpointState>();
+  #lost = 0;
 
   constructor(registry: Registry, endpoints: readonly string[]) {
-    const labelNames = ["endpoint"] as const;
-    const counter = (name: string, help: string) => new Counter({ name, help, labelNames, registers: [registry] });
-    const gauge = (name: string, help: string) => new Gauge({ name, help, labelNames, registers: [registry] });
-    this.#delivered = counter(
-      "roomcast_webhook_events_delivered_total",
-      "Events in deliveries that this node made and the endpoint answered 2xx",
-    );
-    this.#attemptsFailed = counter(
-      "roomcast_webhook_attempts_failed_total",
-      "Deliveries of this node that the endpoint did not answer 2xx",
-    );
-    this.#dead = counter("roomcast_webhook_events_dead_total", "Events that came to the dead-letter list");
-    this.#dropped = new Counter({
-      name: "roomcast_webhook_events_dropped_total",
-      help: "Events that were dropped because the endpoint's queue or its dead-letter list was full",
-      labelNames: ["endpoint", "reason"],
-      registers: [registry],
+    this.#delivered = new LabelledCounts({ endpoint: endpoints });
+    this.#attemptsFailed = new LabelledCounts({ endpoint: endpoints });
+    this.#dead = new LabelledCounts({ endpoint: endpoints });
+    this.#dropped = new LabelledCounts({ endpoint: endpoints, reason: WEBHOOK_DROPS });
+    expose(registry, WEBHOOK_METRICS, {
+      roomcast_webhook_events_delivered_total: counted(this.#delivered),
+      roomcast_webhook_attempts_failed_total: counted(this.#attemptsFailed),
+      roomcast_webhook_events_dead_total: counted(this.#dead),
+      roomcast_webhook_events_dropped_total: counted(this.#dropped),
+      roomcast_webhook_events_lost_total: () => this.#lost,
+      roomcast_webhook_deliveries_queued: this.#ofStates(({ queued }) => queued),
+      roomcast_webhook_queued_bytes: this.#ofStates(({ queuedBytes }) => queuedBytes),
+      roomcast_webhook_deliveries_dead: this.#ofStates(({ dead }) => dead),
     });
-    this.#lost = new Counter({
-      name: "roomcast_webhook_events_lost_total",
-      help: "Events that came to no queue: a room's outbox was full, or Redis was away for too long",
-      registers: [registry],
-    });
-    this.#queued = gauge(
-      "roomcast_webhook_deliveries_queued",
-      "Deliveries that wait or are under way, of the whole cluster",
-    );
-    this.#queuedBytes = gauge("roomcast_webhook_queued_bytes", "Bytes of those deliveries, of the whole cluster");
-    this.#deadNow = gauge(
-      "roomcast_webhook_deliveries_dead",
-      "Deliveries in the dead-letter list, of the whole cluster",
-    );
-    for (const endpoint of endpoints) {
-      for (const counter of [this.#delivered, this.#attemptsFailed, this.#dead]) counter.inc({ endpoint }, 0);
-      for (const reason of DROPPED) this.#dropped.inc({ endpoint, reason }, 0);
-    }
   }
 
   delivered(endpoint: string, events: number): void {
-    this.#delivered.inc({ endpoint }, events);
+    this.#delivered.addMany(events, endpoint);
   }
 
   attemptFailed(endpoint: string): void {
-    this.#attemptsFailed.inc({ endpoint });
+    this.#attemptsFailed.add(endpoint);
   }
 
   dead(endpoint: string, events: number): void {
-    this.#dead.inc({ endpoint }, events);
+    this.#dead.addMany(events, endpoint);
   }
 
-  dropped(endpoint: string, reason: (typeof DROPPED)[number], events: number): void {
-    this.#dropped.inc({ endpoint, reason }, events);
+  dropped(endpoint: string, reason: (typeof WEBHOOK_DROPS)[number], events: number): void {
+    this.#dropped.addMany(events, endpoint, reason);
   }
 
   lost(events: number): void {
-    this.#lost.inc(events);
+    this.#lost += events;
   }
 
-  state(endpoint: string, { queued, queuedBytes, dead }: { queued: number; queuedBytes: number; dead: number }): void {
-    this.#queued.set({ endpoint }, queued);
-    this.#queuedBytes.set({ endpoint }, queuedBytes);
-    this.#deadNow.set({ endpoint }, dead);
+  state(endpoint: string, state: EndpointState): void {
+    this.#states.set(endpoint, state);
+  }
+
+  #ofStates(value: (state: EndpointState) => number): Source {
+    return {
+      collect: (put) => {
+        for (const [endpoint, state] of this.#states) put({ endpoint }, value(state));
+      },
+    };
   }
 }

@@ -1,102 +1,49 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
-import type { Ack } from "../../src/protocol.ts";
-import { connectClient, stockClient, TRANSPORTS } from "../support/client.ts";
-import { composeUp, describeWithDocker, devToken } from "../support/compose.ts";
-import { metricsOf, readDashboard } from "../support/dashboard.ts";
+import { alerts } from "../support/alerts.ts";
+import { startCluster } from "../support/cluster.ts";
+import { composeUp, describeWithDocker } from "../support/compose.ts";
+import { metricsOf, readDashboards } from "../support/dashboard.ts";
 import { eventually } from "../support/eventually.ts";
-import { Member } from "../support/member.ts";
 import { prometheus, type Series } from "../support/prometheus.ts";
-import { stopsWithTest } from "../support/teardown.ts";
+import { startPrometheus } from "../support/prometheus-process.ts";
+import { describeWithPrometheus } from "../support/promtool.ts";
+import { signToken } from "../support/token.ts";
+import { misuse, ROOM, TALKERS, use } from "../support/traffic.ts";
 
 const UP_MS = 300_000;
-const NODES = 2;
-/** Grafana's: four times what deploy/prometheus/prometheus.yml scrapes by. */
+const NODES = 3;
+/** Grafana's: at least four times what Prometheus scrapes by. */
 const RATE_INTERVAL = "20s";
-const ROOM = "chat:dashboard";
-const TALKERS = 4;
-/** More than `METRICS_TOP_ROOMS`, so that there are rooms without series of their own. */
-const SMALL_ROOMS = 60;
-const PAUSE_MS = 100;
-
-/**
- * People who talk and type in one room by every transport, and one who writes into many small ones, until the test ends.
- * Resolves with how many connections these are.
- */
-async function use(url: string): Promise<number> {
-  const kinds = Object.values(TRANSPORTS);
-  const members: Member[] = [];
-  for (let who = 0; who < TALKERS; who++) {
-    const transports = kinds[who % kinds.length] ?? [];
-    const { socket } = await connectClient(url, await devToken(url, `u${who}`), { transports });
-    members.push(new Member(socket, ROOM));
-  }
-  const { socket: roamer } = await connectClient(url, await devToken(url, "roamer"));
-  for (let index = 0; index < SMALL_ROOMS; index++) {
-    const ack: Ack<"joinRoom"> = await roamer.emitWithAck("joinRoom", { room: `small:${index}` });
-    expect(ack.ok).toBe(true);
-  }
-  let going = true;
-  const work = async () => {
-    for (let turn = 0; going; turn++) {
-      const member = members[turn % TALKERS];
-      await member?.send(`m${turn}`);
-      await member?.socket.emitWithAck("sendSignal", { room: ROOM, event: "typing" });
-      await roamer.emitWithAck("sendMessage", { room: `small:${turn % SMALL_ROOMS}`, data: turn });
-      await delay(PAUSE_MS);
-    }
-  };
-  const done = work();
-  stopsWithTest(async () => {
-    going = false;
-    await done;
-  });
-  return TALKERS + 1;
-}
-
-/** One request and one handshake that are refused. */
-async function misuse(url: string): Promise<void> {
-  const { socket } = await connectClient(url, await devToken(url, "stranger"));
-  const ack: Ack<"sendMessage"> = await socket.emitWithAck("sendMessage", { room: ROOM, data: "let me in" });
-  expect(ack).toMatchObject({ ok: false, error: { code: "not_in_room" } });
-  socket.disconnect();
-  const refused = Promise.withResolvers<{ data?: unknown }>();
-  const forger = stockClient(url, "no token", { reconnection: false });
-  forger.once("connect_error", refused.resolve);
-  forger.connect();
-  expect((await refused.promise).data).toMatchObject({ code: "unauthorized" });
-}
 
 const hasData = (series: readonly Series[]) => series.some(({ values }) => values.some(Number.isFinite));
 const latest = (series: Series | undefined) => series?.values.at(-1) ?? Number.NaN;
+/** An alert's expression that says 0 or 1 for every series, in place of leaving out those that are well. */
+const asked = (expr: string) => expr.replaceAll(/ (==|<|>) (?=[\d.])/g, " $1 bool ");
 
-describeWithDocker("the dashboard on a real Prometheus", () => {
-  it("has data in every query of every panel while nodes are used, and the figures that their clients know", {
+describeWithPrometheus("dashboards and alerts on a real Prometheus", (programs) => {
+  it("have data in every query while nodes are used, the figures that their clients know, and alerts for what is wrong", {
     timeout: UP_MS,
   }, async () => {
-    const { url, prometheusUrl } = await composeUp(NODES, { services: ["haproxy", "prometheus"] });
-    const { range, labelValues } = prometheus(prometheusUrl);
-    const { queries, choices } = readDashboard(RATE_INTERVAL);
+    const cluster = await startCluster({ nodes: NODES, env: { CANARY_INTERVAL_MS: "200" } });
+    const { range, labelValues } = prometheus(await startPrometheus(programs, cluster.adminUrls));
+    const { queries, annotations, choices } = readDashboards(RATE_INTERVAL);
     const panel = (title: string, at = 0) =>
       range(queries.filter((query) => query.panel === title)[at]?.expr ?? `no panel ${title}`);
-    await eventually(
-      async () => {
-        expect(await labelValues("node", "roomcast_node_info")).toHaveLength(NODES);
-      },
-      { withinMs: 60_000 },
-    );
-    const connections = await use(url);
-    await misuse(url);
+    const token = (sub: string) => signToken({ sub });
+    const traffic = await use(cluster.urls, token);
 
     await eventually(
       async () => {
         const exported = await labelValues("__name__", '{job="roomcast"}');
-        for (const { panel: title, expr } of queries) {
+        for (const { panel: title, expr } of [...queries, ...annotations]) {
           for (const metric of metricsOf(expr)) expect(exported, `${title}: ${metric}`).toContain(metric);
         }
         const empty: string[] = [];
         for (const { panel: title, expr } of queries) if (!hasData(await range(expr))) empty.push(`${title}: ${expr}`);
+        for (const { alert, expr } of alerts()) if (!hasData(await range(asked(expr)))) empty.push(`${alert}: ${expr}`);
         expect(empty).toEqual([]);
+        const starts = annotations.find(({ panel: name }) => name === "Node starts");
+        expect(await range(starts?.expr ?? "")).toHaveLength(NODES);
         for (const { metric, label } of choices) expect(await labelValues(label, metric)).not.toEqual([]);
       },
       { withinMs: 90_000 },
@@ -104,13 +51,17 @@ describeWithDocker("the dashboard on a real Prometheus", () => {
 
     await eventually(
       async () => {
+        // Each time: its growth is on the graphs for as long only as they look back.
+        await misuse(cluster.urls[0] ?? "", token);
         expect(latest((await panel("Nodes up"))[0])).toBe(NODES);
-        expect(latest((await panel("Connections"))[0])).toBe(connections);
+        expect(latest((await panel("Nodes ready"))[0])).toBe(NODES);
+        expect(latest((await panel("Connections"))[0])).toBe(traffic.connections);
+        expect(latest((await panel("Canary messages delivered"))[0])).toBe(1);
+        expect(await panel("Delivered by pair")).toHaveLength(NODES * NODES);
         const rooms = await panel("Connections per room");
         expect(latest(rooms.find(({ labels }) => labels.room === ROOM))).toBe(TALKERS);
         const others = await panel("Connections per room", 1);
-        expect(others.map(({ labels }) => labels.room_type)).toEqual(["small"]);
-        expect(latest(others[0])).toBeGreaterThan(0);
+        expect(latest(others.find(({ labels }) => labels.room_type === "small"))).toBeGreaterThan(0);
         for (const [title, code] of [
           ["Requests refused by code", "not_in_room"],
           ["Connections refused by code", "unauthorized"],
@@ -119,7 +70,23 @@ describeWithDocker("the dashboard on a real Prometheus", () => {
           expect(Math.max(...(refused?.values ?? [])), title).toBeGreaterThan(0);
         }
       },
-      { withinMs: 30_000 },
+      { withinMs: 60_000 },
     );
+
+    await traffic.stop();
+    await cluster.kill(2);
+    const down = alerts().find(({ alert }) => alert === "RoomcastNodeDown")?.expr ?? "";
+    await eventually(async () => expect(await range(down)).toHaveLength(1), { withinMs: 30_000 });
+  });
+});
+
+describeWithDocker("compose's Prometheus", () => {
+  it("finds every node, and has the alert rules", { timeout: UP_MS }, async () => {
+    const { prometheusUrl } = await composeUp(2, { services: ["haproxy", "prometheus"] });
+    const { labelValues, ruleNames } = prometheus(prometheusUrl);
+    await eventually(async () => expect(await labelValues("node", "roomcast_node_info")).toHaveLength(2), {
+      withinMs: 60_000,
+    });
+    expect(await ruleNames()).toEqual(alerts().map(({ alert }) => alert));
   });
 });

@@ -1,6 +1,7 @@
 import { RoomcastError } from "../../src/errors.ts";
 import { missedSince } from "../../src/feed/catch-up.ts";
 import { Feed, type FeedSurroundings, type Question } from "../../src/feed/feed.ts";
+import { NOT_COUNTED } from "../../src/feed/feed-counts.ts";
 import type { Frame } from "../../src/feed/frame.ts";
 import type { Outlet } from "../../src/feed/reader.ts";
 import type { Entry, Head, Page, Position, Retention } from "../../src/log/room-log.ts";
@@ -87,7 +88,7 @@ export class FeedModel {
       suspect: () => this.#suspect(),
       pause: () => new Promise((resolve) => this.#pending.push(resolve)),
       failed: (_room, error) => this.failures.push(error),
-      counts: { passed() {}, delivered() {}, gapRepaired() {}, resync() {}, slowReader() {} },
+      counts: NOT_COUNTED,
     };
     const policy = { retention: RETENTION, presence: { upToMembers: 100, againBelowMembers: 80 } };
     this.#feed = new Feed("chat:model", policy, HELD_BYTES, around);

@@ -9,6 +9,8 @@ export interface Prometheus {
   range(expr: string): Promise<Series[]>;
   /** The values that a label has in the series of a selector. */
   labelValues(label: string, selector: string): Promise<string[]>;
+  /** The names of all rules that it has read. */
+  ruleNames(): Promise<string[]>;
 }
 
 const RANGE_SECONDS = 60;
@@ -30,6 +32,10 @@ export function prometheus(url: string): Prometheus {
         { query, start: String(end - RANGE_SECONDS), end: String(end), step: String(STEP_SECONDS) },
       );
       return result.map(({ metric, values }) => ({ labels: metric, values: values.map(([, value]) => Number(value)) }));
+    },
+    async ruleNames() {
+      const { groups } = await ask<{ groups: { rules: { name: string }[] }[] }>("rules", {});
+      return groups.flatMap(({ rules }) => rules.map(({ name }) => name));
     },
     labelValues: (label, selector) => ask<string[]>(`label/${label}/values`, { "match[]": selector }),
   };

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Feed } from "../../src/feed/feed.ts";
+import { NOT_COUNTED } from "../../src/feed/feed-counts.ts";
 import type { Entry } from "../../src/log/room-log.ts";
 
 const RETENTION = { maxMessages: 1_000, maxBytes: 1_000_000, maxAgeMs: 1_000_000 };
@@ -22,7 +23,7 @@ function feedAt(seq: number, ts: number) {
     failed: (_room, error) => {
       throw error;
     },
-    counts: { passed() {}, delivered() {}, gapRepaired() {}, resync() {}, slowReader() {} },
+    counts: NOT_COUNTED,
   });
   feed.start({ epoch: "e1", seq, ts }, 1);
   return { feed, asked };

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { Feed } from "../../src/feed/feed.ts";
+import { NOT_COUNTED } from "../../src/feed/feed-counts.ts";
 import type { Frame } from "../../src/feed/frame.ts";
 import type { PresenceChange } from "../../src/presence/presence.ts";
 
@@ -19,7 +20,7 @@ function openFeed() {
     failed: (_, error) => {
       throw error;
     },
-    counts: { passed() {}, delivered() {}, gapRepaired() {}, resync() {}, slowReader() {} },
+    counts: NOT_COUNTED,
   });
   /** A join that was told this version of presence; returns the versions that its connection hears of. */
   const join = (connection: string, version: number): number[] => {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { DASHBOARD_FILE } from "../support/dashboard.ts";
+import { DASHBOARDS } from "../support/dashboard.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 
@@ -56,8 +56,9 @@ describe("Grafana in docker-compose.yml", () => {
     const { providers } = parse(read("grafana/provisioning/dashboards/roomcast.yml"));
     expect(providers).toHaveLength(1);
     expect(providers[0].type).toBe("file");
-    expect(source(providers[0].options.path)).toBe(posix.dirname(DASHBOARD_FILE));
-    expect(source(grafana.environment.GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH ?? "")).toBe(DASHBOARD_FILE);
+    expect(source(providers[0].options.path)).toBe(DASHBOARDS);
+    const home = source(grafana.environment.GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH ?? "");
+    expect(home).toBe(posix.join(DASHBOARDS, "roomcast-overview.generated.json"));
     for (const volume of grafana.volumes.filter((mount) => mount.startsWith("./"))) {
       const [path = "", , mode] = volume.split(":");
       expect(existsSync(join(ROOT, path)), path).toBe(true);

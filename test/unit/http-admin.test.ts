@@ -4,13 +4,9 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { ApiKeys } from "../../src/auth/api-keys.ts";
 import { adminApp, type Readiness } from "../../src/http/admin-app.ts";
 import { createLogger } from "../../src/telemetry/log.ts";
-import { Metrics } from "../../src/telemetry/metrics.ts";
+import { metricsOfNode } from "../support/metrics.ts";
 
-async function start(
-  readiness: () => Readiness,
-  metrics = new Metrics("n1", { connections: () => 7, feeds: () => 3, owed: () => 0, rooms: () => [] }, 50),
-  beginDrain: () => void = () => undefined,
-) {
+async function start(readiness: () => Readiness, metrics = metricsOfNode(), beginDrain: () => void = () => undefined) {
   const server = createServer(
     adminApp({
       apiKeys: new ApiKeys(["key-1", "key-2"]),
@@ -73,8 +69,8 @@ describe("the admin port", () => {
   });
 
   test("/metrics is what Prometheus reads", async () => {
-    const metrics = new Metrics("n1", { connections: () => 7, feeds: () => 3, owed: () => 0, rooms: () => [] }, 50);
-    metrics.messageAccepted("chat:1", 0.003);
+    const metrics = metricsOfNode("n1", { connections: () => 7 });
+    metrics.messageAccepted(40, 0.003, false);
     const origin = await start(() => ({ ready: true, reason: "" }), metrics);
     const response = await fetch(`${origin}/metrics`);
     expect(response.headers.get("content-type")).toMatch(/^text\/plain; version=0\.0\.4/);

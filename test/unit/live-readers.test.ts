@@ -27,8 +27,8 @@ function live() {
   const counted = { messages: 0 };
   const slow: [Reader, number][] = [];
   const readers = new LiveReaders(
-    (messages) => {
-      counted.messages += messages;
+    (messages, to) => {
+      counted.messages += messages * to;
     },
     (one, { seq }) => slow.push([one, seq]),
   );

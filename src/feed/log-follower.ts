@@ -1,0 +1,142 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import { RoomcastError } from "../errors.ts";
+import type { Appended, Position, RoomLog } from "../log/room-log.ts";
+import { BOUNDS, type Message } from "../protocol.ts";
+import type { Feed, FeedPolicy } from "./feed.ts";
+import { NOT_COUNTED } from "./feed-counts.ts";
+import { Feeds } from "./feeds.ts";
+import type { Frame } from "./frame.ts";
+import type { Outlet } from "./reader.ts";
+import type { RoomChannels } from "./room-channels.ts";
+
+const NOWHERE: Position = { epoch: "", seq: 0, ts: 0 };
+/** Before trying again what Redis refused, in milliseconds. */
+const RETRY_MS = 250;
+
+export interface LogFollowerOptions {
+  /** A room of the service's own, which no client can name. */
+  readonly room: string;
+  readonly policy: FeedPolicy;
+  readonly channels: RoomChannels;
+  readonly log: RoomLog;
+  /** Most bytes of messages that are kept while something is caught up. */
+  readonly heldBytes: number;
+  /** A message, in the log's order, each once. */
+  heard(message: Message): void;
+  /**
+   * The following begins at this place, or begins anew: what came before may have been missed for good. Awaited before
+   * anything is heard. Rejects with `unavailable`; may be repeated.
+   */
+  begins(head: Position): Promise<void>;
+  failed(error: unknown): void;
+}
+
+/** This node's own ear in a room of the service, apart from those of clients' rooms: nobody counts it. */
+export class LogFollower implements Outlet {
+  /** Of no client. */
+  readonly connection = "";
+  readonly #options: LogFollowerOptions;
+  readonly #feeds: Feeds;
+  #feed: Feed | undefined;
+  #closed = false;
+
+  constructor(options: LogFollowerOptions) {
+    this.#options = options;
+    this.#feeds = new Feeds({
+      channels: options.channels,
+      log: options.log,
+      limits: { heldBytes: options.heldBytes, lingerMs: 0 },
+      counts: NOT_COUNTED,
+      policyOf: () => options.policy,
+      failed: (_room, error) => options.failed(error),
+      lost: () => Promise.resolve(),
+    });
+  }
+
+  /** Resolves once everything that is stored from then on will be heard, however long that takes. */
+  async begin(): Promise<void> {
+    await this.#untilDone(async () => {
+      this.#feed ??= await this.#feeds.hold(this.#options.room);
+    });
+    await this.#follow();
+  }
+
+  /** Stores a message of the service. Rejects with `unavailable`; the same `id` again is stored once. */
+  async append(
+    event: string,
+    data: unknown,
+    from: string = BOUNDS.serverUser,
+    id: string = randomUUID(),
+  ): Promise<Appended> {
+    const { room, log, policy } = this.#options;
+    const payload = JSON.stringify({ room, id, from: { id: from }, event, data });
+    return await log.append(room, {
+      space: "k",
+      sender: from,
+      id,
+      rest: payload.slice(1),
+      known: this.#feed?.known,
+      retention: policy.retention,
+    });
+  }
+
+  /** Something may have been published that was not heard: compares with the log soon. */
+  suspect(): void {
+    this.#feeds.suspectAll();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#feeds.close();
+  }
+
+  /** The feed's way in: what clients would receive. */
+  write(frame: Frame): boolean {
+    for (const { text } of frame.parts) {
+      const [event, payload] = JSON.parse(text.slice(1)) as [string, unknown];
+      if (event === "message") this.#options.heard(payload as Message);
+      else if (event === "resync") this.#follow().catch((error: unknown) => this.#options.failed(error));
+    }
+    return true;
+  }
+
+  offer(frame: Frame): boolean {
+    return this.write(frame);
+  }
+
+  drained(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** From the log's end on. */
+  async #follow(): Promise<void> {
+    const feed = this.#feed;
+    if (feed === undefined) return;
+    const { room, policy, log, begins } = this.#options;
+    feed.expectJoin();
+    try {
+      await this.#untilDone(async () => {
+        const [head] = await log.check([{ room, position: NOWHERE, retention: policy.retention }]);
+        if (head === undefined) return;
+        await begins(head);
+        feed.start(head, 0);
+        feed.attach(this, { epoch: head.epoch, seq: head.seq, ts: head.ts }, 0);
+      });
+    } finally {
+      feed.expectNoMore();
+    }
+  }
+
+  async #untilDone(step: () => Promise<void>): Promise<void> {
+    while (!this.#closed) {
+      try {
+        await step();
+        return;
+      } catch (error) {
+        if (!(error instanceof RoomcastError)) throw error;
+        await delay(RETRY_MS, undefined, { ref: false });
+      }
+    }
+  }
+}

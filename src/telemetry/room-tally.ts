@@ -1,0 +1,71 @@
+import type { RoomCount } from "../feed/feed-counts.ts";
+import type { BusyRooms } from "./busy-rooms.ts";
+import type { RoomsBySize } from "./rooms-by-size.ts";
+
+/** What all rooms of a type count on this node. */
+export class TypeTally {
+  readonly name: string;
+  connections = 0;
+  emits = 0;
+  /** Of the emits, those that went to the series of single rooms. */
+  credited = 0;
+  /** It was there at the scrape before the last choice. */
+  shown = false;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+/** What one room counts on this node, as long as its feed is open. */
+export class RoomTally implements RoomCount {
+  readonly room: string;
+  readonly type: TypeTally;
+  connections = 0;
+  emits = 0;
+  /** The window in which it last emitted, and how many emits there were before it. */
+  window = -1;
+  before = 0;
+  /** Among the busy rooms of that window. */
+  busy = false;
+  open = true;
+  readonly #sizes: RoomsBySize;
+  readonly #traffic: BusyRooms;
+  readonly #closed: (tally: RoomTally) => void;
+
+  constructor(
+    room: string,
+    type: TypeTally,
+    { sizes, traffic, closed }: { sizes: RoomsBySize; traffic: BusyRooms; closed: (tally: RoomTally) => void },
+  ) {
+    this.room = room;
+    this.type = type;
+    this.#sizes = sizes;
+    this.#traffic = traffic;
+    this.#closed = closed;
+  }
+
+  emitted(): void {
+    this.emits += 1;
+    this.type.emits += 1;
+    if (this.window !== this.#traffic.window) {
+      this.window = this.#traffic.window;
+      this.before = this.emits - 1;
+      this.busy = false;
+    }
+    if (!this.busy && this.emits - this.before > this.#traffic.bar) this.#traffic.offer(this);
+  }
+
+  has(connections: number): void {
+    if (connections === this.connections) return;
+    this.#sizes.move(this, this.connections, connections);
+    this.type.connections += connections - this.connections;
+    this.connections = connections;
+  }
+
+  closed(): void {
+    this.has(0);
+    this.open = false;
+    this.#closed(this);
+  }
+}
