@@ -18,6 +18,7 @@ import { overview } from "./rows/overview.ts";
 import { redis } from "./rows/redis.ts";
 import { rooms } from "./rows/rooms.ts";
 import { trouble } from "./rows/trouble.ts";
+import { webhooks } from "./rows/webhooks.ts";
 import { writes } from "./rows/writes.ts";
 import { DATASOURCE, nodeAndType, roomChoice } from "./variables.ts";
 
@@ -37,7 +38,7 @@ const BOARDS: Readonly<Record<string, Board>> = {
   "roomcast-overview": {
     title: "Roomcast / Overview",
     description: "Whether messages reach people: rates, errors, durations, the delivery promise, and nodes.",
-    rows: { Overview: overview, "Delivery promise": delivery, Trouble: trouble },
+    rows: { Overview: overview, "Delivery promise": delivery, Trouble: trouble, Webhooks: webhooks },
   },
   "roomcast-rooms": {
     title: "Roomcast / Rooms",

@@ -10,7 +10,7 @@ const OF_CHOSEN_NODES = 'on (job, instance) group_left (node) roomcast_node_info
 export const CHOSEN_TYPES = 'room_type=~"$room_type"';
 
 /** The series of the chosen nodes, with the label `node`. */
-function ofNodes(vector: string): string {
+export function ofNodes(vector: string): string {
   return `(${vector} * ${OF_CHOSEN_NODES})`;
 }
 
@@ -47,6 +47,11 @@ export function topRooms(most: number, value: (matchers: string) => string): str
 /** All rooms of a type that have no series of their own. */
 export function otherRooms(value: (matchers: string) => string): string {
   return sumBy("room_type", value(`${CHOSEN_TYPES}, room="${OTHER}"`));
+}
+
+/** The largest logs of the chosen types: each node that follows a room tells the same size. */
+export function largestLogs(metric: string): string {
+  return `topk(20, max by (room_type, room) ${ofNodes(`${metric}{${CHOSEN_TYPES}}`)})`;
 }
 
 /** The chosen rooms' series, one for each node. */

@@ -356,6 +356,7 @@ class Node implements RoomcastNode {
       unwrittenMs: () => this.#store.pulse.unwrittenMs,
       leaseHeldMs: () => this.#store.health.leaseHeldMs,
       membersSwept: () => this.#store.health.membersSwept,
+      redisMemory: () => this.#store.health.memory,
       canaryPairs: () => this.#canary.pairs(),
       canaryComparedMsAgo: () => this.#canary.comparedMsAgo,
     };

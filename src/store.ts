@@ -30,6 +30,7 @@ import type { RoomDirectory } from "./presence/room-directory.ts";
 import type { RoomIndex } from "./presence/seats.ts";
 import { type ConnectionRole, connectRedis, type Outage } from "./redis/connection.ts";
 import { Keys } from "./redis/keys.ts";
+import { MemoryGauge, type RedisMemory } from "./redis/memory-gauge.ts";
 import { requireServerVersion } from "./redis/server-version.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { WebhookMetrics } from "./telemetry/webhook-metrics.ts";
@@ -76,6 +77,8 @@ export interface StoreHealth {
   readonly leaseHeldMs: number;
   /** Connections of nodes that were gone, taken out of rooms by this node. */
   readonly membersSwept: number;
+  /** How full Redis is, where it is known. */
+  readonly memory: RedisMemory | undefined;
   /** Whether this connection to Redis is ready; undefined where there is none. */
   connected(role: ConnectionRole): boolean | undefined;
 }
@@ -127,7 +130,7 @@ export function memoryStore({ dedupeSeconds }: Config): Store {
     },
     channels,
     pulse: { hearing: true, silentMs: 0, unwrittenMs: 0, refusal: undefined },
-    health: { subscriptions: 0, leaseHeldMs: 0, membersSwept: 0, connected: () => undefined },
+    health: { subscriptions: 0, leaseHeldMs: 0, membersSwept: 0, memory: undefined, connected: () => undefined },
     webhooks: undefined,
     serve: (_io, events) => {
       load = events.load;
@@ -222,6 +225,7 @@ export function redisStore(
     refused: (reason) => log.warn({ reason }, "Redis takes no writes"),
     accepted: () => log.info("Redis takes writes again"),
   });
+  const memory = new MemoryGauge(reads);
   return {
     log: new RedisLog({ commands, reads, keys, dedupeMs, outbox }),
     presence,
@@ -242,6 +246,9 @@ export function redisStore(
       get membersSwept() {
         return presence.swept;
       },
+      get memory() {
+        return memory.latest;
+      },
       connected: (role) => {
         const status = connections[role]?.status;
         return status && status === "ready";
@@ -256,6 +263,7 @@ export function redisStore(
       verified = true;
       await untilDone(() => channels.hearRaw(pulseChannel, (beat) => pulse.heard(beat.toString())));
       await untilDone(() => life.begin());
+      memory.ask();
       webhooks?.start();
     },
     endStoppedGrace: async (of) => {
@@ -264,6 +272,7 @@ export function redisStore(
     handOver: (graceMs) => life.end(graceMs),
     close: async () => {
       pulse.stop();
+      memory.stop();
       life.stop();
       await webhooks?.stop();
       for (const redis of Object.values(connections)) redis.disconnect();

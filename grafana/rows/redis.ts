@@ -1,5 +1,5 @@
 import { graph, incidents, type Panel } from "../panels.ts";
-import { growth, perSecond, quantile, sumBy, total } from "../queries.ts";
+import { growth, largestLogs, ofNodes, perSecond, quantile, sumBy, total } from "../queries.ts";
 
 /** How nodes and Redis get on. */
 export function redis(): Panel[] {
@@ -53,6 +53,31 @@ export function redis(): Panel[] {
       unit: "Bps",
       width: 8,
       queries: [{ expr: total(perSecond("roomcast_accepted_bytes_total")), legend: "bytes" }],
+    }),
+    graph({
+      title: "Memory of Redis",
+      description:
+        "What Redis uses, and its maxmemory, where it has one. Full, it refuses writes: nobody can send. Give it memory, or shorten histories.",
+      unit: "bytes",
+      width: 8,
+      queries: [
+        { expr: `max ${ofNodes("roomcast_redis_memory_used_bytes")}`, legend: "used" },
+        { expr: `max ${ofNodes("roomcast_redis_memory_limit_bytes")}`, legend: "maxmemory" },
+      ],
+    }),
+    graph({
+      title: "Log sizes, bytes",
+      description: "Bytes of messages in the logs of the rooms that matter now; a room type's policy bounds each.",
+      unit: "bytes",
+      width: 8,
+      queries: [{ expr: largestLogs("roomcast_room_log_bytes"), legend: "{{room}}" }],
+    }),
+    graph({
+      title: "Log sizes, messages",
+      description: "Messages in the logs of the rooms that matter now; a room type's policy bounds each.",
+      unit: "short",
+      width: 8,
+      queries: [{ expr: largestLogs("roomcast_room_log_messages"), legend: "{{room}}" }],
     }),
     incidents({
       title: "Leases",

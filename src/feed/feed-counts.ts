@@ -8,6 +8,8 @@ export interface RoomCount {
   emitted(): void;
   /** So many connections of this node hear of the room now. */
   has(connections: number): void;
+  /** The room's log holds so many messages in so many bytes, as of a comparison with it. */
+  logHolds(messages: number, bytes: number): void;
   /** The feed is closed; nothing more is counted. */
   closed(): void;
 }
@@ -30,7 +32,7 @@ export interface FeedCounts {
 }
 
 const nothing = () => undefined;
-const NO_ROOM: RoomCount = { emitted: nothing, has: nothing, closed: nothing };
+const NO_ROOM: RoomCount = { emitted: nothing, has: nothing, logHolds: nothing, closed: nothing };
 
 /** For feeds that are not those of clients' rooms. */
 export const NOT_COUNTED: FeedCounts = {

@@ -178,6 +178,7 @@ export class Feed implements ChannelListener {
   /** Takes the answer of the log: repairs what was missed, or starts anew where the line of numbers broke. */
   compare(asked: Question, head: Head): void {
     if (this.#state === "closed" || this.#position === undefined) return;
+    this.#count.logHolds(head.messages, head.bytes);
     this.#comparePresence(head);
     const moved = this.#position.epoch !== asked.position.epoch;
     if (!moved && (head.epoch !== asked.position.epoch || asked.broken)) {

@@ -83,7 +83,7 @@ export class MemoryLog implements RoomLog {
       const room = this.open(name, retention);
       if (room.isFork(position)) room.epoch = this.#epochs.next();
       room.trim(this.#now(), retention);
-      return { ...room.position, version: room.version, memberCount: room.memberCount };
+      return { ...room.position, version: room.version, memberCount: room.memberCount, ...room.size };
     });
   }
 

@@ -33,6 +33,11 @@ export class MemoryRoom {
     return { epoch: this.epoch, seq: this.seq, ts: this.ts };
   }
 
+  /** What is kept: entries, and the bytes of their bodies. */
+  get size(): { messages: number; bytes: number } {
+    return { messages: this.#entries.length, bytes: this.#bytes };
+  }
+
   /** Whether the log is not what a node was already given. */
   isFork(known: Position): boolean {
     if (known.epoch !== this.epoch || known.seq === 0) return false;

@@ -139,13 +139,15 @@ export class RedisLog implements RoomLog {
       this.#dedupeMs,
       SPARE_LIFE_MS,
     ]);
-    const head = readWords(reply, ["epoch", "seq", "ts", "version", "memberCount"]);
+    const head = readWords(reply, ["epoch", "seq", "ts", "version", "memberCount", "messages", "bytes"]);
     return {
       epoch: head.epoch,
       seq: Number(head.seq),
       ts: Number(head.ts),
       version: Number(head.version),
       memberCount: Number(head.memberCount),
+      messages: Number(head.messages),
+      bytes: Number(head.bytes),
     };
   }
 }

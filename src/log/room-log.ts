@@ -122,8 +122,11 @@ export interface RoomPosition {
   readonly retention: Retention;
 }
 
-/** The end of a room's log, and the version of its presence. */
+/** The end of a room's log, how much it holds, and the version of its presence. */
 export interface Head extends Position {
   readonly version: number;
   readonly memberCount: number;
+  /** Entries that are kept, and the bytes of their bodies as they were appended. */
+  readonly messages: number;
+  readonly bytes: number;
 }

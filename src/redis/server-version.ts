@@ -1,5 +1,6 @@
 import type { Redis } from "ioredis";
 import { storeFailure } from "./failure.ts";
+import { infoFields } from "./info.ts";
 
 /** Sharded pub/sub came with it. */
 const OLDEST_MAJOR = 7;
@@ -18,12 +19,7 @@ export async function requireServerVersion(redis: Redis): Promise<void> {
 
 /** What is wrong with a server, from its `INFO server`, or nothing. */
 export function versionProblem(info: string): string | undefined {
-  const fields = new Map(
-    info.split(/\r?\n/).map((line): [string, string] => {
-      const colon = line.indexOf(":");
-      return colon === -1 ? [line, ""] : [line.slice(0, colon), line.slice(colon + 1)];
-    }),
-  );
+  const fields = infoFields(info);
   if (fields.has("valkey_version")) return undefined;
   const version = fields.get("redis_version");
   const major = Number.parseInt(version ?? "", 10);

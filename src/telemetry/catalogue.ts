@@ -83,6 +83,16 @@ export const METRICS = {
     help: "Messages and signals passed on to the members on this node, for the rooms that matter now and all others",
     labels: ROOM_LABELS,
   },
+  roomcast_room_log_messages: {
+    kind: "gauge",
+    help: "Messages that a room's log holds, for the rooms that matter now, as of half a minute ago at most",
+    labels: ROOM_LABELS,
+  },
+  roomcast_room_log_bytes: {
+    kind: "gauge",
+    help: "Bytes of the bodies of these messages",
+    labels: ROOM_LABELS,
+  },
   roomcast_emits_total: {
     kind: "counter",
     help: "Messages and signals passed on to the members on this node",
@@ -172,6 +182,9 @@ export const METRICS = {
   },
   roomcast_redis_silence_seconds: { kind: "gauge", help: "Since this node last heard itself through Redis" },
   roomcast_redis_unwritten_seconds: { kind: "gauge", help: "Since Redis last took a write of this node" },
+
+  roomcast_redis_memory_used_bytes: { kind: "gauge", help: "Memory that Redis uses, as it says itself" },
+  roomcast_redis_memory_limit_bytes: { kind: "gauge", help: "Its maxmemory, where it has one" },
 
   roomcast_canary_sent_total: { kind: "counter", help: "Canary messages of this node acknowledged as stored" },
   roomcast_canary_failed_total: { kind: "counter", help: "Canary messages of this node with another outcome" },

@@ -43,6 +43,8 @@ export interface Gauges {
   /** For how long the lease has been held without a break, in milliseconds. */
   readonly leaseHeldMs: () => number;
   readonly membersSwept: () => number;
+  /** Undefined where it is not known. */
+  readonly redisMemory: () => { readonly usedBytes: number; readonly limitBytes: number | undefined } | undefined;
   /** What this node was to hear of each node's canary messages, and what it heard. */
   readonly canaryPairs: () => Iterable<readonly [string, Readonly<Pair>]>;
   readonly canaryComparedMsAgo: () => number;
@@ -244,6 +246,8 @@ export class Metrics implements FeedCounts, CanaryCounts {
       roomcast_members: () => this.#rooms.members,
       roomcast_room_connections: { collect: (put) => this.#rooms.collectConnections(put) },
       roomcast_room_emits_total: { collect: (put) => this.#rooms.collectEmits(put) },
+      roomcast_room_log_messages: { collect: (put) => this.#rooms.collectLogs("messages", put) },
+      roomcast_room_log_bytes: { collect: (put) => this.#rooms.collectLogs("bytes", put) },
       roomcast_emits_total: { collect: (put) => this.#rooms.collectTotals(put) },
       roomcast_requests_total: counted(this.#requests),
       roomcast_requests_refused_total: counted(this.#requestsRefused),
@@ -280,6 +284,8 @@ export class Metrics implements FeedCounts, CanaryCounts {
       roomcast_pulse_round_trip_seconds: this.#roundTrip,
       roomcast_redis_silence_seconds: () => gauges.silentMs() / 1_000,
       roomcast_redis_unwritten_seconds: () => gauges.unwrittenMs() / 1_000,
+      roomcast_redis_memory_used_bytes: known(() => gauges.redisMemory()?.usedBytes),
+      roomcast_redis_memory_limit_bytes: known(() => gauges.redisMemory()?.limitBytes),
       roomcast_canary_sent_total: () => this.#canariesSent,
       roomcast_canary_failed_total: () => this.#canariesFailed,
       roomcast_canary_expected_total: ofPairs(gauges, ({ expected }) => expected),
@@ -301,6 +307,16 @@ type HistogramName = {
 
 function histogram(name: HistogramName): PlainHistogram {
   return new PlainHistogram(METRICS[name].buckets);
+}
+
+/** No series where there is no value. */
+function known(value: () => number | undefined): { collect: (put: Put) => void } {
+  return {
+    collect: (put) => {
+      const now = value();
+      if (now !== undefined) put({}, now);
+    },
+  };
 }
 
 function ofPairs({ canaryPairs }: Gauges, value: (pair: Readonly<Pair>) => number): { collect: (put: Put) => void } {

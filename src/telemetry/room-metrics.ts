@@ -101,6 +101,11 @@ export class RoomMetrics {
     for (const [{ name, emits }, { isNew }] of this.#chosen) put({ room_type: name }, isNew ? 0 : emits);
   }
 
+  /** What the logs of the chosen rooms hold. The others have no sum: a log is looked at where its room is compared. */
+  collectLogs(value: "messages" | "bytes", put: Put): void {
+    for (const tally of this.#series.keys()) if (tally.log !== undefined) put(labelsOf(tally), tally.log[value]);
+  }
+
   #choose(): void {
     const half = Math.ceil(this.#top / 2);
     const holders = [...this.#series.keys()];

@@ -29,6 +29,8 @@ export class RoomTally implements RoomCount {
   /** Among the busy rooms of that window. */
   busy = false;
   open = true;
+  /** What the room's log holds, as of the last comparison; undefined before the first. */
+  log: { readonly messages: number; readonly bytes: number } | undefined;
   readonly #sizes: RoomsBySize;
   readonly #traffic: BusyRooms;
   readonly #closed: (tally: RoomTally) => void;
@@ -61,6 +63,10 @@ export class RoomTally implements RoomCount {
     this.#sizes.move(this, this.connections, connections);
     this.type.connections += connections - this.connections;
     this.connections = connections;
+  }
+
+  logHolds(messages: number, bytes: number): void {
+    this.log = { messages, bytes };
   }
 
   closed(): void {

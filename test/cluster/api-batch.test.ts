@@ -5,6 +5,7 @@ import { apiOf } from "../support/api.ts";
 import { startCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { startRedis } from "../support/private-redis.ts";
+import { rawRedis } from "../support/raw-redis.ts";
 import { describeWithRedis } from "../support/redis.ts";
 
 const batchOf = (count: number, rooms: number) => ({
@@ -41,6 +42,28 @@ describeWithRedis("/v1, batches", () => {
         Array.from({ length: 10 }, (_, i) => i * 10 + room),
       );
     }
+  });
+
+  it("[G7] messages that break on our side are internal, and logged under the id that the answer tells", async () => {
+    const redis = await startRedis();
+    const cluster = await startCluster({ nodes: 1, env: { REDIS_URL: redis.url } });
+    await rawRedis(redis.url).set(`{${cluster.prefix}#/#b:1#}:meta`, "no hash");
+    const api = apiOf(cluster.urls[0]);
+    const headers = { "x-request-id": "caller-7" };
+    const { status, body, headers: told } = await api("POST", "/messages", { body: batchOf(4, 2), headers });
+    expect(status).toBe(200);
+    const codes = body.results.map(({ ok, error }: { ok: boolean; error?: { code: string } }) =>
+      ok ? "ok" : error?.code,
+    );
+    expect(codes).toEqual(["ok", "internal", "ok", "internal"]);
+    expect(told.get("x-request-id")).toBe("caller-7");
+    await eventually(() => {
+      const lines = cluster.logs(0).filter((line) => line.includes("WRONGTYPE"));
+      expect(lines).toHaveLength(2);
+      for (const line of lines) {
+        expect(JSON.parse(line)).toMatchObject({ request: "sendMessages", requestId: "caller-7" });
+      }
+    });
   });
 
   it("[G9] a key that asks too much of a node is told when to come again; a batch counts as its messages", async () => {

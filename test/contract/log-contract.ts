@@ -423,14 +423,25 @@ export function logContract(makeWorld: WorldFactory): void {
       const position = { epoch: "", seq: 0, ts: 0 };
       const rooms = ["chat:a", "chat:b", "chat:c"].map((room) => ({ room, position, retention: RETENTION }));
       const heads = await log.check(rooms);
+      const empty = { messages: 0, bytes: 0 };
       expect(heads).toEqual([
-        { epoch: expect.stringMatching(/^[\w-]{8,64}$/), seq: 0, ts: 0, version: 0, memberCount: 0 },
-        { ...positionOf(stored), version: 0, memberCount: 0 },
-        { ...joined.position, version: 1, memberCount: 1 },
+        { epoch: expect.stringMatching(/^[\w-]{8,64}$/), seq: 0, ts: 0, version: 0, memberCount: 0, ...empty },
+        { ...positionOf(stored), version: 0, memberCount: 0, messages: 1, bytes: expect.any(Number) },
+        { ...joined.position, version: 1, memberCount: 1, ...empty },
       ]);
       expect(new Set(heads.map(({ epoch }) => epoch)).size).toBe(3);
       expect(await log.check(rooms)).toEqual(heads);
       expect((await log.append("chat:a", draft("a"))).epoch).toBe(heads[0]?.epoch);
+    });
+
+    it("tells how many messages the log holds, and how large they are", async () => {
+      const { log } = await makeWorld();
+      const retention = { ...RETENTION, maxMessages: 3 };
+      for (const id of ["a", "b", "c", "d", "e"]) await log.append("chat:a", draft(id, { retention }));
+      const { entries, head } = await log.readAfter("chat:a", 0, WIDE, retention);
+      const [checked] = await log.check([{ room: "chat:a", position: head, retention }]);
+      const bytes = entries.reduce((sum, { body }) => sum + body.length, 0);
+      expect(checked).toMatchObject({ messages: 3, bytes });
     });
 
     it("[G9] takes at most 500 at a time", async () => {

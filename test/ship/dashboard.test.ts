@@ -1,14 +1,17 @@
 import { expect, it } from "vitest";
+import { WEBHOOK_EVENTS } from "../../src/webhooks/events.ts";
 import { alerts } from "../support/alerts.ts";
 import { startCluster } from "../support/cluster.ts";
 import { composeUp, describeWithDocker } from "../support/compose.ts";
 import { metricsOf, readDashboards } from "../support/dashboard.ts";
 import { eventually } from "../support/eventually.ts";
+import { startRedis } from "../support/private-redis.ts";
 import { prometheus, type Series } from "../support/prometheus.ts";
 import { startPrometheus } from "../support/prometheus-process.ts";
 import { describeWithPrometheus } from "../support/promtool.ts";
 import { signToken } from "../support/token.ts";
 import { misuse, ROOM, TALKERS, use } from "../support/traffic.ts";
+import { startReceiver, webhooksFile } from "../support/webhook-receiver.ts";
 
 const UP_MS = 300_000;
 const NODES = 3;
@@ -24,7 +27,15 @@ describeWithPrometheus("dashboards and alerts on a real Prometheus", (programs) 
   it("have data in every query while nodes are used, the figures that their clients know, and alerts for what is wrong", {
     timeout: UP_MS,
   }, async () => {
-    const cluster = await startCluster({ nodes: NODES, env: { CANARY_INTERVAL_MS: "200" } });
+    const redis = await startRedis({ settings: ["--maxmemory", "1gb"] });
+    const receiver = await startReceiver();
+    const webhooks = await webhooksFile({
+      all: { url: receiver.url, secrets: [receiver.secret], events: WEBHOOK_EVENTS },
+    });
+    const cluster = await startCluster({
+      nodes: NODES,
+      env: { CANARY_INTERVAL_MS: "200", REDIS_URL: redis.url, WEBHOOKS: webhooks },
+    });
     const { range, labelValues } = prometheus(await startPrometheus(programs, cluster.adminUrls));
     const { queries, annotations, choices } = readDashboards(RATE_INTERVAL);
     const panel = (title: string, at = 0) =>

@@ -353,7 +353,15 @@ export class FeedModel {
       const there = known.seq === this.#lastSeq ? { ts: this.#lastTs } : this.#log.find(({ seq }) => seq === known.seq);
       if (known.seq > this.#lastSeq || (there !== undefined && there.ts !== known.ts)) this.#newEpoch();
     }
-    return { epoch: this.#epoch, seq: this.#lastSeq, ts: this.#lastTs, version: 0, memberCount: 0 };
+    return {
+      epoch: this.#epoch,
+      seq: this.#lastSeq,
+      ts: this.#lastTs,
+      version: 0,
+      memberCount: 0,
+      messages: 0,
+      bytes: 0,
+    };
   }
 }
 

@@ -1,4 +1,5 @@
 import { type Gauges, Metrics } from "../../src/telemetry/metrics.ts";
+import { WebhookMetrics } from "../../src/telemetry/webhook-metrics.ts";
 
 /** A node's metrics where nothing goes on but what `gauges` says. */
 export function metricsOfNode(node = "node-1", gauges: Partial<Gauges> = {}): Metrics {
@@ -15,6 +16,7 @@ export function metricsOfNode(node = "node-1", gauges: Partial<Gauges> = {}): Me
     unwrittenMs: () => 0,
     leaseHeldMs: () => 0,
     membersSwept: () => 0,
+    redisMemory: () => ({ usedBytes: 0, limitBytes: 0 }),
     canaryPairs: () => [],
     canaryComparedMsAgo: () => 0,
   };
@@ -23,8 +25,8 @@ export function metricsOfNode(node = "node-1", gauges: Partial<Gauges> = {}): Me
 
 /** The names under which Prometheus has the series of one node. */
 export function exportedNames(): string[] {
-  const names = metricsOfNode()
-    .registry.getMetricsAsArray()
-    .map(({ name }) => name);
+  const { registry } = metricsOfNode();
+  new WebhookMetrics(registry, []);
+  const names = registry.getMetricsAsArray().map(({ name }) => name);
   return names.flatMap((name) => [name, `${name}_bucket`, `${name}_sum`, `${name}_count`]);
 }

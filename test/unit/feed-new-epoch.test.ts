@@ -39,7 +39,7 @@ it("[G3] who joined in the new epoch before the feed knew of it goes on from the
   feed.attach(late.outlet, { epoch: "e2", seq: 11, ts: 110 }, 0);
   const question = feed.question();
   if (question === undefined) throw new Error("a feed that has started can be compared");
-  feed.compare(question, { ...head, version: 0, memberCount: 0 });
+  feed.compare(question, { ...head, version: 0, memberCount: 0, messages: 0, bytes: 0 });
   await eventually(() => expect(late.heard).toEqual(["message"]));
   expect(early.heard).toEqual(["resync"]);
 });

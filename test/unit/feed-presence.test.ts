@@ -35,7 +35,7 @@ function openFeed() {
   };
   const compare = (version: number) => {
     const question = feed.question();
-    if (question !== undefined) feed.compare(question, { ...AT, version, memberCount: version });
+    if (question !== undefined) feed.compare(question, { ...AT, version, memberCount: version, messages: 0, bytes: 0 });
   };
   return { feed, join, compare, suspected: () => suspected };
 }

@@ -38,7 +38,7 @@ class QuietLog implements RoomLog {
   async check(positions: readonly RoomPosition[]): Promise<readonly Head[]> {
     this.checks.push(positions.length);
     await turn();
-    return positions.map(() => ({ ...START, epoch: this.epoch, version: 0, memberCount: 0 }));
+    return positions.map(() => ({ ...START, epoch: this.epoch, version: 0, memberCount: 0, messages: 0, bytes: 0 }));
   }
 }
 

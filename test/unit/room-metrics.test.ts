@@ -54,6 +54,22 @@ const sumOf = (scrape: Scrape, kind: string) =>
   [...scrape].filter(([name]) => name.startsWith(`${kind} `)).reduce((sum, [, value]) => sum + value, 0);
 
 describe("rooms with series of their own", () => {
+  it("tell what their logs hold, once that was compared, and no other room does", () => {
+    const { metrics, room, scrape } = setUp(2);
+    room("chat:large", 50).logHolds(3, 900);
+    room("chat:small", 1).logHolds(1, 100);
+    scrape();
+    const held = (value: "messages" | "bytes") => {
+      const series: [string | undefined, number][] = [];
+      metrics.collectLogs(value, ({ room: name }, count) => series.push([name, count]));
+      return series;
+    };
+    expect(held("messages")).toEqual([["chat:large", 3]]);
+    expect(held("bytes")).toEqual([["chat:large", 900]]);
+    room("chat:large").closed();
+    expect(held("bytes")).toEqual([]);
+  });
+
   it("[G9] are those with most connections and most emits, and there is one for all others", () => {
     const { room, emit, scrape } = setUp(2);
     room("chat:large", 50);

@@ -3,7 +3,7 @@
 -- KEYS  1 meta, 2 log, 3 presence, 4 members, 5 removed
 -- ARGV  1 2 3 epoch, seq and ts that the node knows, 4 epoch to start if one is needed, 5 most bytes, 6 most age, 7 life
 --       of dedupe entries, 8 longest time between renewals (times in ms)
--- Returns "epoch seq ts version members"
+-- Returns "epoch seq ts version members messages bytes", the last two being what the log holds
 --- @include "integer.lua"
 --- @include "now_ms.lua"
 --- @include "is_fork.lua"
@@ -26,4 +26,11 @@ if state[2] and tonumber(state[2]) < now - max_age then
   redis.call("HSET", meta, "floor", integer(floor), "oldest", integer(oldest))
 end
 renew_lives(now, max_age, dedupe_ms, spare_ms, meta, log, { presence, members, removed })
-return table.concat({ epoch, integer(seq), integer(ts), integer(version), redis.call("ZCARD", members) }, " ")
+local first = redis.call("XRANGE", log, "-", "+", "COUNT", 1)[1]
+local messages, bytes = 0, 0
+if first then
+  messages = seq - tonumber(string.match(first[1], "^%d+")) + 1
+  bytes = (tonumber(state[1]) or 0) - tonumber(first[2][8]) + #first[2][6]
+end
+return table.concat({ epoch, integer(seq), integer(ts), integer(version), redis.call("ZCARD", members), integer(messages),
+  integer(bytes) }, " ")
