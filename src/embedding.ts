@@ -2,7 +2,7 @@ import type { Server, Socket } from "socket.io";
 import type { ApplicationOptions } from "./auth/application.ts";
 import type { RoomTypes } from "./auth/room-types.ts";
 import { answerOf } from "./auth/signed-question.ts";
-import type { Config } from "./config.ts";
+import type { Config } from "./config/config.ts";
 import type { Host } from "./http/public-server.ts";
 import type { NodeRooms } from "./room/embedded-rooms.ts";
 import { type Hooks, inTime } from "./room/hooks.ts";

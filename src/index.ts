@@ -2,7 +2,7 @@
 export type { Grant, Permission } from "./auth/permissions.ts";
 export type { RoomTypes } from "./auth/room-types.ts";
 export type { Authorized, Question } from "./auth/signed-question.ts";
-export { type Config, ConfigError, parseConfig, reloadRoomTypes } from "./config.ts";
+export { type Config, ConfigError, parseConfig, reloadRoomTypes } from "./config/config.ts";
 export type { Addresses, NodeOptions, RoomcastNode, SocketIdentity } from "./embedding.ts";
 export type { Environment } from "./environment.ts";
 export { ERRORS, type ErrorCode, RoomcastError, type WireError } from "./errors.ts";

@@ -1,4 +1,4 @@
-import { CONFIG_EXIT_CODE, type Config, ConfigError, parseConfig, reloadRoomTypes } from "./config.ts";
+import { CONFIG_EXIT_CODE, type Config, ConfigError, parseConfig, reloadRoomTypes } from "./config/config.ts";
 import type { RoomcastNode } from "./embedding.ts";
 import { createNode } from "./node.ts";
 import { createLogger, type Logger } from "./telemetry/log.ts";

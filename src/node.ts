@@ -1,6 +1,5 @@
-import { createServer, type Server as HttpServer, type ServerOptions } from "node:http";
+import { createServer, type Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
-import type { AddressInfo, Socket } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Socket as IoSocket, Server } from "socket.io";
 import { ApiKeys } from "./auth/api-keys.ts";
@@ -9,8 +8,7 @@ import type { RoomTypes } from "./auth/room-types.ts";
 import { askBySignedPost } from "./auth/signed-question.ts";
 import { TokenVerifier } from "./auth/tokens.ts";
 import { Canary } from "./canary/canary.ts";
-import { clientAddress } from "./client-address.ts";
-import { type Config, parseConfig } from "./config.ts";
+import { type Config, parseConfig } from "./config/config.ts";
 import {
   type Addresses,
   type Asked,
@@ -26,15 +24,16 @@ import { adminApp, type Readiness } from "./http/admin-app.ts";
 import { type ApiOptions, apiApp } from "./http/api.ts";
 import { ApiRates } from "./http/api-rates.ts";
 import { DEMO_FILES } from "./http/demo.ts";
+import { closed, listen, portOf, TcpConnections } from "./http/listening.ts";
 import { publicServer } from "./http/public-server.ts";
 import { Blocks } from "./moderation/blocks.ts";
 import { ControlLog } from "./moderation/control-log.ts";
 import { Moderation } from "./moderation/moderation.ts";
+import { slowClientLimits, socketOptions } from "./node-settings.ts";
 import { LoadGauge } from "./nodes/load-gauge.ts";
 import type { NodeLoad } from "./nodes/node-list.ts";
 import { OccupiedRooms } from "./presence/occupied-rooms.ts";
 import { Seats } from "./presence/seats.ts";
-import type { WelcomeLimits } from "./protocol.ts";
 import type { RoomContext } from "./room/context.ts";
 import { EmbeddedRooms, type NodeRooms } from "./room/embedded-rooms.ts";
 import { timedHooks } from "./room/hooks.ts";
@@ -57,11 +56,6 @@ const ANSWERS_PER_TURN_BYTES = 1024 * 1024;
 
 /** How long a stop waits for connections to end by themselves, in milliseconds. */
 const CLOSE_WITHIN_MS = 2_000;
-
-/** How much longer a whole request may take than its headers. */
-const BODY_TIMES_HEADERS = 3;
-/** How often slow requests are looked for, in milliseconds. */
-const LOOK_FOR_SLOW_MS = 1_000;
 
 /**
  * Puts one node together: the only place that picks concrete classes. Nothing is listened to, and nobody let in, before
@@ -94,8 +88,7 @@ class Node implements RoomcastNode {
   readonly #canary: Canary;
   #phase: "starting" | "running" | "draining" = "starting";
   #drained: Promise<void> | undefined;
-  /** The public port's connections; an HTTP server forgets those that became websockets. */
-  readonly #tcp = new Set<Socket>();
+  readonly #tcp: TcpConnections;
 
   constructor(config: Config, log: Logger, { hooks, timeoutMs: hookTimeoutMs }: HookSettings, host: NodeOptions) {
     this.#config = config;
@@ -194,10 +187,7 @@ class Node implements RoomcastNode {
     if (host.server === undefined) {
       this.#public.maxConnections = 2 * config.limits.maxConnections + config.limits.maxHandshakes;
     }
-    this.#public.on("connection", (tcp: Socket) => {
-      this.#tcp.add(tcp);
-      tcp.once("close", () => this.#tcp.delete(tcp));
-    });
+    this.#tcp = new TcpConnections(this.#public);
     this.#api = config.api.kind === "own-port" ? createServer(slow, apiApp(api, log)) : undefined;
     this.#admin = createServer(
       slow,
@@ -302,9 +292,8 @@ class Node implements RoomcastNode {
 
   async stop(): Promise<void> {
     await this.drain();
-    // Websockets, too: a peer that vanished never answers the closing handshake.
     const cut = setTimeout(() => {
-      for (const tcp of this.#tcp) tcp.destroy();
+      this.#tcp.destroy();
       this.#public.closeAllConnections();
     }, CLOSE_WITHIN_MS);
     await this.#sockets.close();
@@ -395,67 +384,4 @@ function applicationOf({ authorize }: Config, hook: Asked | undefined, log: Logg
     lost: (error) => log.warn({ err: error }, "the application's server does not decide"),
     back: () => log.info("the application's server decides again"),
   });
-}
-
-/** Whoever sends a request byte by byte, or none at all, is closed: headers have the time of a handshake. */
-function slowClientLimits(headersTimeout: number): ServerOptions {
-  return {
-    headersTimeout,
-    requestTimeout: BODY_TIMES_HEADERS * headersTimeout,
-    connectionsCheckingInterval: Math.min(LOOK_FOR_SLOW_MS, headersTimeout),
-  };
-}
-
-function socketOptions(config: Config, keepRequests: boolean): ConstructorParameters<typeof SocketServer>[3] {
-  const { limits } = config;
-  return {
-    nodeName: config.nodeName,
-    corsOrigins: config.corsOrigins,
-    rates: config.rates,
-    floods: config.floods,
-    addressOf: clientAddress(config.trustedProxies),
-    welcomeLimits: welcomeLimits(config),
-    maxConnections: limits.maxConnections,
-    maxConnectionsPerUser: limits.maxConnectionsPerUser,
-    maxConnectionsPerAddress: limits.maxConnectionsPerAddress,
-    maxHandshakes: limits.maxHandshakes,
-    maxPending: limits.maxPendingRequests,
-    requestTimeoutMs: limits.requestTimeoutMs,
-    handshakeTimeoutMs: limits.handshakeTimeoutMs,
-    outboundBytes: limits.maxOutboundBytes,
-    outboundBytesPerNode: limits.maxOutboundBytesPerNode,
-    serveClient: config.demo.kind === "on",
-    keepRequests,
-  };
-}
-
-function welcomeLimits({ limits, rates, dedupeSeconds }: Config): WelcomeLimits {
-  const perSecond = rates === "off" ? [] : Object.entries(rates).map(([kind, rate]) => [kind, rate.perSecond] as const);
-  return {
-    payload: limits.maxPayloadBytes,
-    rooms: limits.maxRoomsPerConnection,
-    rates: Object.fromEntries(perSecond),
-    dedupe: dedupeSeconds,
-    grace: limits.graceSeconds,
-  };
-}
-
-function listen(server: HttpServer | HttpsServer, port: number, host: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
-}
-
-async function closed(server: HttpServer | undefined): Promise<void> {
-  if (server === undefined) return;
-  server.closeAllConnections();
-  await new Promise((resolve) => server.close(resolve));
-}
-
-function portOf(server: HttpServer | HttpsServer): number {
-  return (server.address() as AddressInfo).port;
 }

@@ -4,7 +4,7 @@ import type { Redis } from "ioredis";
 import type { Registry } from "prom-client";
 import type { Namespace, Server } from "socket.io";
 import { RedisChannels } from "./adapter/redis-channels.ts";
-import type { Config } from "./config.ts";
+import type { Config } from "./config/config.ts";
 import { RoomcastError } from "./errors.ts";
 import type { RoomChannels } from "./feed/room-channels.ts";
 import { NO_OUTBOX } from "./log/event-outbox.ts";

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import express, { type RequestHandler, Router } from "express";
 import { issueDevToken } from "../auth/dev-tokens.ts";
 import type { TokenSettings } from "../auth/tokens.ts";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import { RoomcastError } from "../errors.ts";
 import { isFromLoopback } from "../loopback.ts";
 

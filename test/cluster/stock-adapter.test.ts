@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { beforeAll, expect, it } from "vitest";
-import { parseConfig } from "../../src/config.ts";
+import { parseConfig } from "../../src/config/config.ts";
 import { freePort } from "../../src/local/ports.ts";
 import { createNode } from "../../src/node.ts";
 import { roomType } from "../../src/protocol.ts";

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, it } from "vitest";
-import { parseConfig } from "../../src/config.ts";
+import { parseConfig } from "../../src/config/config.ts";
 import { NODE_SCRIPT } from "../../src/local/node-process.ts";
 import { createNode } from "../../src/node.ts";
 import { createLogger } from "../../src/telemetry/log.ts";

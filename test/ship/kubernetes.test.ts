@@ -10,7 +10,7 @@ import { Registry } from "prom-client";
 import { describe, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { ApiKeys } from "../../src/auth/api-keys.ts";
-import { type Config, parseConfig } from "../../src/config.ts";
+import { type Config, parseConfig } from "../../src/config/config.ts";
 import { adminApp } from "../../src/http/admin-app.ts";
 import { onPath } from "../../src/local/run-command.ts";
 import { createLogger } from "../../src/telemetry/log.ts";

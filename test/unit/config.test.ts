@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, describe, expect, test } from "vitest";
-import { type Config, ConfigError, parseConfig } from "../../src/config.ts";
+import { type Config, ConfigError, parseConfig } from "../../src/config/config.ts";
 import { VARIABLES, variablesTable } from "../../src/variables.ts";
 
 const SECRET = "0123456789abcdef0123456789abcdef";

@@ -7,7 +7,7 @@ import { Writable } from "node:stream";
 import express from "express";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import { type TokenSettings, TokenVerifier } from "../../src/auth/tokens.ts";
-import type { Config } from "../../src/config.ts";
+import type { Config } from "../../src/config/config.ts";
 import { RoomcastError } from "../../src/errors.ts";
 import { notFound, problemHandler } from "../../src/http/problem.ts";
 import { publicApp } from "../../src/http/public-app.ts";

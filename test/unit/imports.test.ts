@@ -30,12 +30,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   room: ["auth", "feed", "log", "moderation", "presence"],
   socket: ["auth", "feed", "moderation", "nodes", "room"],
   description: ["version.ts"],
-  http: ["auth", "room", "telemetry", "description", "config.ts"],
+  http: ["auth", "room", "telemetry", "description", "config"],
   telemetry: ["canary", "feed", "room"],
   webhooks: ["auth", "log", "redis", "environment.ts"],
   local: [],
   "client-address.ts": [],
-  "config.ts": ["auth", "room", "telemetry", "webhooks", "environment.ts"],
+  config: ["auth", "room", "telemetry", "webhooks", "environment.ts"],
   "environment.ts": [],
   "calls.ts": ["payloads.ts", "protocol.ts"],
   "errors.ts": [],
@@ -48,7 +48,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Where concrete classes are picked: these may import everything. */
-const COMPOSITION = ["embedding.ts", "node.ts", "store.ts", "main.ts", "index.ts"];
+const COMPOSITION = ["embedding.ts", "node-settings.ts", "node.ts", "store.ts", "main.ts", "index.ts"];
 
 /** Inside log/, presence/ and moderation/, who else than the composition may know an implementation. */
 const IMPLEMENTATIONS = /(^|\/)(redis|memory)-[\w-]+\.ts$/;

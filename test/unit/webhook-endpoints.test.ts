@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Registry } from "prom-client";
 import { afterAll, describe, expect, it } from "vitest";
-import { ConfigError, parseConfig } from "../../src/config.ts";
+import { ConfigError, parseConfig } from "../../src/config/config.ts";
 import { WebhookMetrics } from "../../src/telemetry/webhook-metrics.ts";
 import { Endpoints, parseEndpoints } from "../../src/webhooks/endpoints.ts";
 import { eventsOf, WEBHOOK_EVENTS } from "../../src/webhooks/events.ts";

@@ -1,0 +1,54 @@
+import type { ServerOptions } from "node:http";
+import { clientAddress } from "./client-address.ts";
+import type { Config } from "./config/config.ts";
+import type { WelcomeLimits } from "./protocol.ts";
+import type { SocketServerOptions } from "./socket/server.ts";
+
+/** How much longer a whole request may take than its headers. */
+const BODY_TIMES_HEADERS = 3;
+/** How often slow requests are looked for, in milliseconds. */
+const LOOK_FOR_SLOW_MS = 1_000;
+
+/** Whoever sends a request byte by byte, or none at all, is closed: headers have the time of a handshake. */
+export function slowClientLimits(headersTimeout: number): ServerOptions {
+  return {
+    headersTimeout,
+    requestTimeout: BODY_TIMES_HEADERS * headersTimeout,
+    connectionsCheckingInterval: Math.min(LOOK_FOR_SLOW_MS, headersTimeout),
+  };
+}
+
+/** What the Socket.IO side is given of the configuration. */
+export function socketOptions(config: Config, keepRequests: boolean): SocketServerOptions {
+  const { limits } = config;
+  return {
+    nodeName: config.nodeName,
+    corsOrigins: config.corsOrigins,
+    rates: config.rates,
+    floods: config.floods,
+    addressOf: clientAddress(config.trustedProxies),
+    welcomeLimits: welcomeLimits(config),
+    maxConnections: limits.maxConnections,
+    maxConnectionsPerUser: limits.maxConnectionsPerUser,
+    maxConnectionsPerAddress: limits.maxConnectionsPerAddress,
+    maxHandshakes: limits.maxHandshakes,
+    maxPending: limits.maxPendingRequests,
+    requestTimeoutMs: limits.requestTimeoutMs,
+    handshakeTimeoutMs: limits.handshakeTimeoutMs,
+    outboundBytes: limits.maxOutboundBytes,
+    outboundBytesPerNode: limits.maxOutboundBytesPerNode,
+    serveClient: config.demo.kind === "on",
+    keepRequests,
+  };
+}
+
+function welcomeLimits({ limits, rates, dedupeSeconds }: Config): WelcomeLimits {
+  const perSecond = rates === "off" ? [] : Object.entries(rates).map(([kind, rate]) => [kind, rate.perSecond] as const);
+  return {
+    payload: limits.maxPayloadBytes,
+    rooms: limits.maxRoomsPerConnection,
+    rates: Object.fromEntries(perSecond),
+    dedupe: dedupeSeconds,
+    grace: limits.graceSeconds,
+  };
+}
