@@ -19,6 +19,8 @@ import { JWT_SECRET, signToken } from "../support/token.ts";
 import { connectWitness, Witness } from "../support/witness.ts";
 
 const LINGER_MS = 300;
+/** Rooms of the service itself, which every node follows. */
+const OWN_ROOMS = ["_control", "_canary"];
 /** The stock adapter takes every name of 20 characters for a socket's id, and publishes to those on another channel. */
 const ROOMS = ["chat:stock", "chat:0123456789abcde", "room.123456789.abcde", "räume:0123456789abcd"];
 
@@ -234,12 +236,12 @@ describeWithRedis("what three nodes keep in Redis", () => {
     const { prefix, urls } = await startCluster({ env: { FEED_LINGER_MS: String(LINGER_MS), GRACE_SECONDS: "1" } });
     const channels = () => channelsUnder(redis, prefix);
     const before = await channels();
-    // The adapter's common channel, the control log's, and for each node the adapter's own and the pulse.
+    // The adapter's common channel, those of the service's own rooms, and for each node the adapter's own and the pulse.
     expect(before.filter((channel) => channel === `${prefix}#/#`)).toHaveLength(1);
     expect(before.filter((channel) => /#[0-9a-f]{16}#$/.test(channel))).toHaveLength(urls.length);
     expect(before.filter((channel) => channel.startsWith(`${prefix}:pulse:`))).toHaveLength(urls.length);
-    expect(before.filter((channel) => channel === channelOf(prefix, "_control"))).toHaveLength(1);
-    expect(before).toHaveLength(2 + 2 * urls.length);
+    for (const room of OWN_ROOMS) expect(before).toContain(channelOf(prefix, room));
+    expect(before).toHaveLength(1 + OWN_ROOMS.length + 2 * urls.length);
 
     const rooms = ["chat:1", "chat:2", "lobby", ...ROOMS];
     const leavers = await Promise.all(urls.map((url) => connectWitness(url)));
@@ -286,7 +288,10 @@ describeWithRedis("what three nodes keep in Redis", () => {
         /^[^{]+:(\{node:[\w-]+\}:(rooms|beat)|\{nodes\}:(leases|gone|released|info)|\{rooms:\d+\}:occupied)$/.test(key),
       ),
     );
-    for (const name of ["meta", "log"]) known.add(`{${channelOf(prefix, "_control")}}:${name}`);
+    for (const room of OWN_ROOMS) {
+      const own = keys.filter((key) => key.startsWith(`{${channelOf(prefix, room)}}:`));
+      for (const key of own) if (/:(meta|log|id:.+)$/.test(key)) known.add(key);
+    }
     for (const room of ROOMS) {
       const channel = channelOf(prefix, room);
       const ofRoom = keys.filter((key) => key.startsWith(`{${channel}}:`));
