@@ -25,9 +25,10 @@ export async function keysWith(redis: Redis, part: string): Promise<string[]> {
   return [...keys].sort();
 }
 
-/** Every key of a room of a cluster, sorted. What nodes keep of themselves comes and goes by itself. */
+/** Every key of a room of a cluster, sorted. What nodes keep of themselves, and their canary messages, come and go by themselves. */
 export async function keysOfRooms(redis: Redis, prefix: string): Promise<string[]> {
-  return (await keysWith(redis, prefix)).filter((key) => key.startsWith(`{${prefix}#/#`));
+  const keys = (await keysWith(redis, prefix)).filter((key) => key.startsWith(`{${prefix}#/#`));
+  return keys.filter((key) => !key.startsWith(`{${prefix}#/#_canary#}:`));
 }
 
 /** The sharded channels that begin with `prefix` and have a subscriber now, sorted. */
