@@ -29,6 +29,8 @@ export default defineConfig({
     reporters: ["default", new TallyReporter()],
     globalSetup: ["test/support/provision.ts"],
     setupFiles: ["test/support/own-by-test.ts"],
+    // Of `it.concurrent`: each of them may run three nodes.
+    maxConcurrency: 3,
     projects: [
       project("unit", 1, { testSeconds: 10, parallel: true }),
       project("contract", 2, { testSeconds: 20, parallel: true }),

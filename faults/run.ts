@@ -88,7 +88,7 @@ export async function run(options: RunOptions, started: Started): Promise<Run> {
   if (left > 0) await delay(left);
   const settledBy = journal.now() + SETTLED_WITHIN_MS;
   load.stop();
-  await Promise.race([load.done(), delay(SETTLED_WITHIN_MS)]);
+  await Promise.race([load.done(), delay(SETTLED_WITHIN_MS, undefined, { ref: false })]);
 
   const rooms =
     target === "stock"

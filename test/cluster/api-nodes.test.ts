@@ -14,7 +14,7 @@ const GONE = { withinMs: 12_000 };
 describeWithRedis("/v1, nodes", () => {
   let cluster: TestCluster;
   beforeAll(async () => {
-    cluster = await startCluster();
+    cluster = await startCluster({ env: { LEASE_SECONDS: "2", GRACE_SECONDS: "3" } });
     return () => cluster.stop();
   });
 

@@ -12,7 +12,7 @@ const GONE = { withinMs: 12_000 };
 describeWithRedis("/v1, rooms", () => {
   let cluster: TestCluster;
   beforeAll(async () => {
-    cluster = await startCluster();
+    cluster = await startCluster({ env: { LEASE_SECONDS: "2" } });
     return () => cluster.stop();
   });
   const connect = (sub: string, node: number) => connectWitness(cluster.urls[node] ?? "", { claims: { sub } });

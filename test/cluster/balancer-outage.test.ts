@@ -43,7 +43,7 @@ describe("a balancer while Redis is away and all nodes are unready", () => {
       it.skip(`${title} (skipped: ${balanced})`, () => undefined);
       continue;
     }
-    it(title, async () => {
+    it.concurrent(title, async () => {
       const server = await startRedis();
       const cluster = await startCluster({ env: { REDIS_URL: server.url } });
       const balancer = await balanced(cluster);

@@ -70,7 +70,7 @@ describeWithRedis("drain", () => {
   });
 
   for (const [name, transports] of Object.entries(TRANSPORTS)) {
-    it(`[G8] a rolling restart under load loses nothing, doubles nothing, and nobody seems to leave (${name})`, async () => {
+    it.concurrent(`[G8] a rolling restart under load loses nothing, doubles nothing, and nobody seems to leave (${name})`, async () => {
       const cluster = await startCluster({ env: { DRAIN_SECONDS: "2" } });
       const sticky = await startSticky(cluster);
       const members: Member[] = [];

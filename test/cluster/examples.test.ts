@@ -80,17 +80,17 @@ describeWithRedis("examples/from-socket.io", () => {
       await eventually(async () => {
         await ada.chat.say("is anybody there?");
         await bob.chat.say("is anybody there?");
-        expect(ada.heard).toContain("bob: is anybody there?");
-        expect(bob.heard).toContain("ada: is anybody there?");
+        // At most once: a message that is heard may have been read from the log, and says nothing of the subscription.
+        ada.chat.typing();
+        bob.chat.typing();
+        expect(ada.heard).toEqual(expect.arrayContaining(["bob: is anybody there?", "bob types"]));
+        expect(bob.heard).toEqual(expect.arrayContaining(["ada: is anybody there?", "ada types"]));
       });
       expect(await ada.chat.say("  hello  ")).toEqual({});
       expect(await bob.chat.say("hi")).toEqual({});
       expect(await ada.chat.say("   ")).toEqual({ error: "say something" });
-      ada.chat.typing();
-      bob.chat.typing();
       await eventually(() => {
-        expect(bob.heard).toEqual(expect.arrayContaining(["ada: hello", "bob: hi", "ada types"]));
-        expect(ada.heard).toEqual(expect.arrayContaining(["ada: hello", "bob: hi", "bob types"]));
+        for (const { heard } of [ada, bob]) expect(heard).toEqual(expect.arrayContaining(["ada: hello", "bob: hi"]));
       });
       for (const { heard } of [ada, bob]) expect(heard.filter((line) => line === "ada: hello")).toHaveLength(1);
       for (const { program } of [first, second]) expect(await program.stop()).toBe(0);

@@ -38,7 +38,7 @@ describeWithRedis("npm run faults", () => {
     MOST_MS,
   );
 
-  it(
+  it.concurrent(
     "[G2] finds a build that skips a number, and says what each side saw",
     async () => {
       const args = ["--scenario", "reconnect", "--seconds", "6", "--clients", "7", "--break", "skip-a-number"];
@@ -52,7 +52,7 @@ describeWithRedis("npm run faults", () => {
     MOST_MS,
   );
 
-  it(
+  it.concurrent(
     "[G1] finds a build without its dedupe",
     async () => {
       const { code, output } = await faults(

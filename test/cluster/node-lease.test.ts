@@ -33,7 +33,7 @@ async function present(member: Member): Promise<string[]> {
 }
 
 describeWithRedis("leases", () => {
-  it("[G4] the members of a killed node are out of the room within 10 s, announced once", async () => {
+  it.concurrent("[G4] the members of a killed node are out of the room within 10 s, announced once", async () => {
     const cluster = await startCluster();
     const [first = "", second = "", third = ""] = cluster.urls;
     const stays = await memberOn(first, "stays");
@@ -60,7 +60,7 @@ describeWithRedis("leases", () => {
     expect(await present(watches)).toEqual(["dies", "stays", "watches"]);
   });
 
-  it("[G4] a node that was only paused for longer than its lease puts its members back", async () => {
+  it.concurrent("[G4] a node that was only paused for longer than its lease puts its members back", async () => {
     const cluster = await startCluster();
     const [first = "", second = ""] = cluster.urls;
     const stays = await memberOn(first, "stays");
@@ -77,7 +77,7 @@ describeWithRedis("leases", () => {
     await eventually(() => expect(heard).toEqual(["-sleeps", "+sleeps", "-sleeps"]));
   });
 
-  it("[G8] who comes back from a stopped node within the grace was never gone; who does not is, once", async () => {
+  it.concurrent("[G8] who comes back from a stopped node within the grace was never gone; who does not is, once", async () => {
     const cluster = await startCluster({ env: { GRACE_SECONDS: "6" } });
     const sticky = await startSticky(cluster);
     const stays = await memberOn(cluster.urls[0] ?? "", "stays");

@@ -122,8 +122,10 @@ describeWithRedis("Redis goes away and comes back with its data", () => {
       });
       for (const witness of all) expect(witness.of("resync")).toEqual([]);
     });
+  }
 
-    it(`[G1] [G5] what is sent through an outage is in the log once, and members miss nothing (${how})`, async () => {
+  for (const [how, { go, come }] of Object.entries(OUTAGES)) {
+    it.concurrent(`[G1] [G5] what is sent through an outage is in the log once, and members miss nothing (${how})`, async () => {
       const server = await startRedis({ aof: true });
       const env = { REDIS_URL: server.url, RATE_LIMITS: "off", LEASE_SECONDS: String(LEASE_SECONDS) };
       const cluster = await startCluster({ env });

@@ -17,7 +17,7 @@ const TIMEOUT_MS = 120_000;
 describeWithRedis("webhooks", () => {
   vi.setConfig({ testTimeout: TIMEOUT_MS });
 
-  it("[G4] each event is told with its fields, signed, to the endpoints that want it", async () => {
+  it.concurrent("[G4] each event is told with its fields, signed, to the endpoints that want it", async () => {
     const [all, some] = [await startReceiver(), await startReceiver()];
     const path = await webhooksFile({
       all: { url: all.url, secrets: [webhookSecret(), all.secret], events: WEBHOOK_EVENTS },
@@ -85,7 +85,7 @@ describeWithRedis("webhooks", () => {
     );
   });
 
-  it("[G4] every message arrives though the delivering node and the receiver die for a while", async () => {
+  it.concurrent("[G4] every message arrives though the delivering node and the receiver die for a while", async () => {
     const receiver = await startReceiver();
     const path = await webhooksFile({
       all: { url: receiver.url, secrets: [receiver.secret], events: ["message.sent"], maxBatchEvents: 5 },
@@ -134,7 +134,7 @@ describeWithRedis("webhooks", () => {
     expect(ids.size).toBe(111);
   });
 
-  it("[G4] members and connections of a killed node are told as left and closed, once", async () => {
+  it.concurrent("[G4] members and connections of a killed node are told as left and closed, once", async () => {
     const receiver = await startReceiver();
     const path = await webhooksFile({ all: { url: receiver.url, secrets: [receiver.secret], events: WEBHOOK_EVENTS } });
     const cluster = await startCluster({ nodes: 2, env: { WEBHOOKS: path, LEASE_SECONDS: "2" } });
@@ -162,7 +162,7 @@ describeWithRedis("webhooks", () => {
     expect(receiver.of("member.joined")).toHaveLength(3);
   });
 
-  it("[G4] a node that was only paused tells of its connections again", async () => {
+  it.concurrent("[G4] a node that was only paused tells of its connections again", async () => {
     const receiver = await startReceiver();
     const events = ["connection.opened", "connection.closed"];
     const path = await webhooksFile({ all: { url: receiver.url, secrets: [receiver.secret], events } });
@@ -179,7 +179,7 @@ describeWithRedis("webhooks", () => {
     await eventually(() => expect(receiver.of("connection.closed")).toHaveLength(2), FOUND);
   });
 
-  it("[G4] what an endpoint did not take in its time is in the dead-letter list, and can be replayed", async () => {
+  it.concurrent("[G4] what an endpoint did not take in its time is in the dead-letter list, and can be replayed", async () => {
     const receiver = await startReceiver();
     receiver.answer = 301;
     const endpoint = { url: receiver.url, secrets: [receiver.secret], events: ["message.sent"], retrySeconds: 2 };
@@ -231,7 +231,7 @@ describeWithRedis("webhooks", () => {
     expect(receiver.forged).toEqual([]);
   });
 
-  it("[G9] an endpoint that does not answer holds up no room, and what is dropped for it is counted", async () => {
+  it.concurrent("[G9] an endpoint that does not answer holds up no room, and what is dropped for it is counted", async () => {
     const [dead, well] = [await startReceiver(), await startReceiver()];
     dead.answer = "hang";
     const events = ["message.sent"];
@@ -267,7 +267,7 @@ describeWithRedis("webhooks", () => {
     await eventually(async () => expect(await counted("queued_bytes")).toBe(0), FOUND);
   });
 
-  it("[G9] of dead deliveries the oldest go, and are counted", async () => {
+  it.concurrent("[G9] of dead deliveries the oldest go, and are counted", async () => {
     const receiver = await startReceiver();
     receiver.answer = 500;
     const endpoint = { url: receiver.url, secrets: [receiver.secret], events: ["message.sent"], maxBatchEvents: 1 };
@@ -281,7 +281,7 @@ describeWithRedis("webhooks", () => {
     expect((await api("GET", "/webhooks/dead")).body.deliveries).toHaveLength(2);
   });
 
-  it("[G9] where no endpoint wants what happens in a room, Redis hears of no webhooks", async () => {
+  it.concurrent("[G9] where no endpoint wants what happens in a room, Redis hears of no webhooks", async () => {
     const receiver = await startReceiver();
     const endpoint = { url: receiver.url, secrets: [receiver.secret], events: ["message.sent"], roomTypes: ["chat"] };
     const server = await startRedis();
@@ -304,7 +304,7 @@ describeWithRedis("webhooks", () => {
     }
   });
 
-  it("[G5] an outage of Redis loses no event, and a node stops in it", async () => {
+  it.concurrent("[G5] an outage of Redis loses no event, and a node stops in it", async () => {
     const server = await startRedis({ aof: true });
     const receiver = await startReceiver();
     const path = await webhooksFile({

@@ -67,7 +67,7 @@ async function wholeLife(cluster: TestCluster): Promise<void> {
 }
 
 describeWithRedis("whoever reads the nodes' password for Redis", () => {
-  it("[G7] has what a node needs, and nothing else: no other keys, no other commands", async () => {
+  it.concurrent("[G7] has what a node needs, and nothing else: no other keys, no other commands", async () => {
     const server = await startRedis();
     const admin = rawRedis(server.url);
     const [prefix, password] = [`t${randomUUID().slice(0, 8)}`, randomUUID()];
@@ -106,10 +106,8 @@ describeWithRedis("whoever reads the nodes' password for Redis", () => {
       await expect(thief.call(command, [...args]), command).rejects.toThrow("NOPERM");
     }
   });
-});
 
-describeWithRedis("a node with webhooks", () => {
-  it("[G7] needs the further rights that are written down, and no others", async () => {
+  it.concurrent("[G7] has the further rights that webhooks need, as they are written down, and no others", async () => {
     const server = await startRedis();
     const admin = rawRedis(server.url);
     const [prefix, password] = [`t${randomUUID().slice(0, 8)}`, randomUUID()];
