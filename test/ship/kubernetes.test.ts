@@ -69,7 +69,9 @@ describeWithKustomize("k8s/ by the real kustomize (built and checked; no cluster
     }
     const kinds = (objects: readonly Manifest[]) => objects.map(({ kind }) => kind);
     expect(kinds(base)).toEqual(expect.arrayContaining(["PodDisruptionBudget", "NetworkPolicy", "ServiceAccount"]));
-    expect(kinds(production)).toEqual(expect.arrayContaining(["Gateway", "ScaledObject", "PodMonitor", "ConfigMap"]));
+    expect(kinds(production)).toEqual(
+      expect.arrayContaining(["Gateway", "ScaledObject", "PodMonitor", "PrometheusRule"]),
+    );
   });
 
   it("the check of schemas finds a wrong type, a missing field and a misspelt one, in every group", async () => {
@@ -83,6 +85,7 @@ describeWithKustomize("k8s/ by the real kustomize (built and checked; no cluster
       ["NetworkPolicy", "policyTypes", "array", "egres"],
       ["ScaledObject", "maxReplicaCount", "integer", "fallbacks", "triggers"],
       ["PodMonitor", "podMetricsEndpoints", "array", "joblabel", "selector"],
+      ["PrometheusRule", "groups", "array", "rules"],
       ["Gateway", "listeners", "array", "adresses", "gatewayClassName"],
     ];
     for (const [kind, field, type, misspelt, required] of cases) {
