@@ -1,3 +1,4 @@
+import { Agent } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { stockClient, TRANSPORTS } from "../support/client.ts";
@@ -7,6 +8,7 @@ import { findHaproxy, startHaproxy } from "../support/haproxy.ts";
 import { Member } from "../support/member.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { REDIS_URL } from "../support/run-redis.ts";
+import { stopsWithTest } from "../support/teardown.ts";
 import { signToken } from "../support/token.ts";
 
 const MEMBERS_OF_EACH = 3;
@@ -25,8 +27,12 @@ describeWithRedis("a reload of HAProxy with the file of deploy/", () => {
     const cluster = await startCluster();
     const balancer = await startHaproxy(haproxy, cluster);
     const lost: string[] = [];
+    // As browsers poll, over connections that are kept. The client takes an agent, though its types do not say so.
+    const kept = new Agent({ keepAlive: true });
+    const agent = kept as unknown as string;
+    stopsWithTest(() => kept.destroy());
     const enter = async (who: string, transports: readonly ("websocket" | "polling")[]) => {
-      const socket = stockClient(balancer.url, await signToken({ sub: who }), { transports: [...transports] });
+      const socket = stockClient(balancer.url, await signToken({ sub: who }), { transports: [...transports], agent });
       socket.on("disconnect", (reason) => lost.push(`${who}: ${reason}`));
       const member = new Member(socket, "chat:reloaded");
       socket.connect();
