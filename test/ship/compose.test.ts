@@ -1,25 +1,29 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { stockClient, TRANSPORTS } from "../support/client.ts";
-import { command, composeUp, describeWithDocker, devToken } from "../support/compose.ts";
+import { command, composeUp, describeWithDocker, devToken, ENGINE_SOCKET, imageCanBeHad } from "../support/compose.ts";
 import { eventually } from "../support/eventually.ts";
 import { Member } from "../support/member.ts";
 
 const UP_MS = 300_000;
 const MEMBERS = 9;
 
+interface PresenceEvent {
+  readonly user: { readonly id: string };
+}
+
 interface Entered {
   readonly members: Member[];
   /** The names of all nodes that ever served them. */
   readonly nodes: ReadonlySet<string>;
-  /** Whom anybody was told of as having left. */
-  readonly left: readonly string[];
+  /** Of whom anybody was told that they left, or that they came although they were there. */
+  readonly flaps: readonly string[];
 }
 
 /** Members by every transport through the balancer. */
 async function enter(url: string, room: string): Promise<Entered> {
   const members: Member[] = [];
-  const left: string[] = [];
+  const flaps: string[] = [];
   const nodes = new Set<string>();
   const kinds = Object.values(TRANSPORTS);
   for (let who = 0; who < MEMBERS; who++) {
@@ -28,13 +32,18 @@ async function enter(url: string, room: string): Promise<Entered> {
       reconnectionDelay: 100,
       reconnectionDelayMax: 1_000,
     });
-    socket.on("userLeft", ({ user }: { user: { id: string } }) => left.push(user.id));
+    const known = new Set<string>();
+    socket.on("userLeft", ({ user }: PresenceEvent) => flaps.push(`${user.id} left, to u${who}`));
+    socket.on("userJoined", ({ user }: PresenceEvent) => {
+      if (known.has(user.id)) flaps.push(`${user.id} came again, to u${who}`);
+      known.add(user.id);
+    });
     socket.on("welcome", ({ node }: { node: string }) => nodes.add(node));
     members.push(new Member(socket, room));
     socket.connect();
   }
   await eventually(() => expect(members.every(({ joined }) => joined)).toBe(true), { withinMs: 20_000 });
-  return { members, nodes, left };
+  return { members, nodes, flaps };
 }
 
 function talkAll(members: readonly Member[]): { stop(): Promise<void> } {
@@ -51,6 +60,13 @@ function talkAll(members: readonly Member[]): { stop(): Promise<void> } {
       await Promise.all(sent);
     },
   };
+}
+
+/** How long members were out of the room after a lost connection, in words. */
+function recoveryOf(members: readonly Member[]): string {
+  const sorted = members.flatMap(({ outagesMs }) => outagesMs).sort((a, b) => a - b);
+  const at = (share: number) => `${Math.round(sorted[Math.ceil(share * sorted.length) - 1] ?? 0)} ms`;
+  return `${sorted.length} recoveries: p50 ${at(0.5)}, p99 ${at(0.99)}, longest ${at(1)}`;
 }
 
 /** All that was acknowledged is with every member, once and in order. */
@@ -77,7 +93,7 @@ describeWithDocker("docker compose up --build", () => {
   }, async () => {
     const { url, run } = await composeUp(3, { env: { DRAIN_SECONDS: "3" } });
     expect((await fetch(url)).status).toBe(200);
-    const { members, nodes, left } = await enter(url, "chat:compose");
+    const { members, nodes, flaps } = await enter(url, "chat:compose");
     expect(nodes.size).toBe(3);
     const talk = talkAll(members);
     const heard = () => Math.max(...members.map(({ messages }) => messages.at(-1)?.seq ?? 0));
@@ -101,13 +117,85 @@ describeWithDocker("docker compose up --build", () => {
     await command("docker", ["start", ids[0] ?? ""]);
     await healthy(ids[0] ?? "");
     for (const id of ids) {
-      await command("docker", ["restart", "--time", "30", id]);
-      await healthy(id);
+      // As docs/operations.md has it for an upgrade.
+      await command("docker", ["stop", "--time", "40", id]);
+      await command("docker", ["rm", id]);
+      await run("up", "--detach", "--wait", "--no-recreate", "--scale", "node=3", "node");
       await goOn();
     }
+    // What it keeps open it keeps open, and new clients come by the new process.
+    const before = members.flatMap(({ outagesMs }) => outagesMs).length;
+    await run("kill", "--signal", "USR2", "haproxy");
+    await goOn();
+    const websockets = members.filter(({ socket }) => socket.io.engine.transport.name === "websocket");
+    expect(websockets.length).toBeGreaterThan(0);
+    process.stdout.write(
+      `a reload of HAProxy moved ${members.flatMap(({ outagesMs }) => outagesMs).length - before}\n`,
+    );
     await talk.stop();
     await expectComplete(members);
-    expect(left).toEqual([]);
+    expect(flaps).toEqual([]);
+    process.stdout.write(`docker compose, a killed node, a rolling restart and a reload: ${recoveryOf(members)}\n`);
+  });
+});
+
+const REDIS_IMAGES = ["valkey/valkey:8", "redis:7", "redis:8"];
+
+describeWithDocker("docker compose with another Redis", async () => {
+  for (const image of REDIS_IMAGES) {
+    const title = `nodes chat as a user of their own who is refused nothing (REDIS_IMAGE=${image})`;
+    if (!(await imageCanBeHad(image))) {
+      it.skip(`${title} (skipped: the image is not here, and cannot be pulled)`, () => undefined);
+      continue;
+    }
+    it(title, { timeout: UP_MS }, async () => {
+      const { url, run } = await composeUp(2, { env: { REDIS_IMAGE: image } });
+      const { members } = await enter(url, "chat:another");
+      await Promise.all(members.map((member, who) => member.send(`m${who}`)));
+      await expectComplete(members);
+      const asOperator = (command: string) =>
+        run(
+          ...["exec", "--no-TTY", "redis", "sh", "-c"],
+          `REDISCLI_AUTH=$(cat /secrets/redis-password) $(command -v valkey-cli || command -v redis-cli) ${command}`,
+        );
+      const clients = (await asOperator("client list")).split("\n").filter((line) => / name=roomcast-/.test(line));
+      expect(clients).toHaveLength(2 * 3);
+      for (const line of clients) expect(line).toContain(" user=roomcast ");
+      expect((await asOperator("acl log")).trim()).toBe("");
+      for (const [setting, value] of [
+        ["appendonly", "yes"],
+        ["maxmemory-policy", "noeviction"],
+      ] as const) {
+        expect(await asOperator(`config get ${setting}`)).toContain(value);
+      }
+    });
+  }
+});
+
+describeWithDocker("docker compose with the profiles load and faults", () => {
+  it("artillery misses nothing while nodes and Redis are killed, frozen and restarted", {
+    timeout: 2 * UP_MS,
+  }, async () => {
+    const env = {
+      RATE_LIMITS: "off",
+      DRAIN_SECONDS: "3",
+      FAULT_EVERY_SECONDS: "2",
+      LOAD_SECONDS: "60",
+      LOAD_RATE: "2",
+      DOCKER_SOCKET: ENGINE_SOCKET,
+    };
+    const { run } = await composeUp(3, { env });
+    await run("build", "load");
+    await run("up", "--detach", "--no-deps", "faults");
+    // Rejects unless it ends with 0: nothing missing, doubled or out of order.
+    const said = await run("run", "--rm", "--no-deps", "--no-TTY", "load");
+    expect(said).toMatch(/chat\.acknowledged/);
+    const faults = await run("logs", "--no-log-prefix", "faults");
+    await run("stop", "faults");
+    expect(faults).toMatch(/ kill-node /);
+    expect(faults).toMatch(/ kill-redis /);
+    expect(faults).not.toContain("Error");
+    process.stdout.write(`${faults}${said.slice(said.lastIndexOf("Summary report"))}\n`);
   });
 });
 

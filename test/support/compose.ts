@@ -29,6 +29,19 @@ export function command(name: string, args: readonly string[], env: Record<strin
   });
 }
 
+/** Where the engine listens: a file, for what is mounted into containers. */
+export const ENGINE_SOCKET = (process.env.DOCKER_HOST ?? "unix:///var/run/docker.sock").replace(/^unix:\/\//, "");
+
+/** Whether an image is here, or comes from a registry. */
+export async function imageCanBeHad(image: string): Promise<boolean> {
+  const works = (args: readonly string[]) =>
+    command("docker", args).then(
+      () => true,
+      () => false,
+    );
+  return hasEngine && ((await works(["image", "inspect", image])) || (await works(["pull", "--quiet", image])));
+}
+
 /** The whole of docker-compose.yml under a name and ports of its own. */
 export interface Compose {
   /** The balancer's address. */

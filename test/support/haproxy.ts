@@ -15,6 +15,8 @@ const DEBIAN_HAPROXY = { name: "haproxy", packages: ["haproxy"], path: "usr/sbin
 /** Servers come by DNS in the real file; nobody is asked where addresses are given. */
 const NO_RESOLVER = "127.0.0.1:53";
 const STOP_GRACE_MS = 1_000;
+/** HAProxy's own: before that a process waits for what its predecessor hands on, and hands nothing on itself. */
+const HANDS_ON_AFTER_SECONDS = 10;
 
 interface Program {
   readonly command: string;
@@ -33,15 +35,23 @@ function replaced(text: string, part: string, by: string): string {
   return text.replace(part, by);
 }
 
+interface Ports {
+  readonly port: number;
+  readonly statsPort: number;
+  readonly peerPort: number;
+}
+
 /** The real file, but for where it listens and where the nodes are. */
-async function configFor(cluster: TestCluster, port: number, statsPort: number): Promise<string> {
+async function configFor(cluster: TestCluster, { port, statsPort, peerPort }: Ports): Promise<string> {
   const servers = cluster.urls.map((url, i) => {
     const admin = new URL(cluster.adminUrls[i] ?? "").port;
     return `server node${i + 1} ${new URL(url).host} port ${admin}`;
   });
   let text = await readFile(CONFIG, "utf8");
   text = replaced(text, "bind :3000", `bind 127.0.0.1:${port}`);
+  text = replaced(text, "server next 127.0.0.1:3000", `server next 127.0.0.1:${port}`);
   text = replaced(text, "bind :8404", `bind 127.0.0.1:${statsPort}`);
+  text = replaced(text, "peer reload 127.0.0.1:10000", `peer reload 127.0.0.1:${peerPort}`);
   // biome-ignore lint/suspicious/noTemplateCurlyInString: HAProxy's own
   return replaced(text, 'server-template node 16 "${NODE_HOST}:3000"', servers.join("\n  "));
 }
@@ -50,16 +60,18 @@ export interface Haproxy {
   readonly url: string;
   /** How many nodes it takes for alive, of all. */
   up(): Promise<number>;
+  /** Has it read its file again, as an operator does, and waits until a new process serves. */
+  reload(): Promise<void>;
 }
 
 /** Puts a real HAProxy with `deploy/haproxy/haproxy.cfg` in front of a cluster. Stops with the test that called it. */
 export async function startHaproxy(program: Program, cluster: TestCluster): Promise<Haproxy> {
   const folder = await mkdtemp(join(tmpdir(), "roomcast-haproxy-"));
-  const [port, statsPort] = [await freePort(), await freePort()];
+  const [port, statsPort, peerPort] = [await freePort(), await freePort(), await freePort()];
   const file = join(folder, "haproxy.cfg");
-  await writeFile(file, await configFor(cluster, port, statsPort));
+  await writeFile(file, await configFor(cluster, { port, statsPort, peerPort }));
   const lines: string[] = [];
-  const child = spawnTied(program.command, ["-db", "-f", file], {
+  const child = spawnTied(program.command, ["-W", "-db", "-f", file], {
     deathSignal: "SIGKILL",
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...binaryEnv(program.libraryPath), NODE_HOST: "unused", RESOLVER: NO_RESOLVER },
@@ -69,13 +81,36 @@ export async function startHaproxy(program: Program, cluster: TestCluster): Prom
     await endProcess(child, STOP_GRACE_MS);
     await rm(folder, { recursive: true });
   });
-  const up = async () => {
+  const stats = async (path: string) => {
     if (child.exitCode !== null) throw new Error(`haproxy ended:\n${lines.join("")}`);
-    const text = await (await fetch(`http://127.0.0.1:${statsPort}/;csv`)).text();
+    // Not by a connection that is kept: that would be the old process'.
+    return await (await fetch(`http://127.0.0.1:${statsPort}${path}`, { headers: { connection: "close" } })).text();
+  };
+  const up = async () => {
+    const text = await stats("/;csv");
     return [...text.matchAll(/^nodes,node\d+,.*?,(UP|DOWN)/gm)].filter(([, state]) => state === "UP").length;
   };
   await eventually(async () => {
     if ((await up()) < cluster.urls.length) throw new Error(`not all nodes are up:\n${lines.join("")}`);
   });
-  return { url: `http://127.0.0.1:${port}`, up };
+  const upSeconds = async () => {
+    const [, minutes, seconds] = /uptime = <\/b> 0d 0h(\d\d)m(\d\d)s/.exec(await stats("/")) ?? [];
+    return Number(minutes) * 60 + Number(seconds);
+  };
+  const pid = async () => /pid = <\/b> (\d+)/.exec(await stats("/"))?.[1];
+  const reload = async () => {
+    await eventually(
+      async () => {
+        if (!((await upSeconds()) > HANDS_ON_AFTER_SECONDS)) throw new Error("HAProxy has only begun");
+      },
+      { withinMs: 3 * HANDS_ON_AFTER_SECONDS * 1_000 },
+    );
+    const before = await pid();
+    child.kill("SIGUSR2");
+    await eventually(async () => {
+      const now = await pid();
+      if (now === undefined || now === before) throw new Error(`still process ${before}:\n${lines.join("")}`);
+    });
+  };
+  return { url: `http://127.0.0.1:${port}`, up, reload };
 }

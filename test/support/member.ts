@@ -26,6 +26,9 @@ export class Member {
   /** Whatever broke the protocol's word; a test expects none. */
   readonly violations: string[] = [];
   recoveries = 0;
+  /** Milliseconds from each lost connection until it was in the room again. */
+  readonly outagesMs: number[] = [];
+  #lostAt: number | undefined;
   #position: WirePosition | undefined;
   #joined = false;
   #ended = false;
@@ -43,6 +46,7 @@ export class Member {
     socket.on("connect", () => this.#joinUntilDone());
     socket.on("disconnect", () => {
       this.#joined = false;
+      this.#lostAt ??= performance.now();
     });
     if (socket.connected) this.#joinUntilDone();
   }
@@ -113,6 +117,8 @@ export class Member {
     if (last !== ack.position.seq) this.violations.push(`the ack says ${ack.position.seq}, the stream is at ${last}`);
     this.#position = ack.position;
     this.#joined = true;
+    if (this.#lostAt !== undefined) this.outagesMs.push(performance.now() - this.#lostAt);
+    this.#lostAt = undefined;
     return "ok";
   }
 

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { RULE_MANIFEST, ruleManifest } from "../../deploy/prometheus/rule-manifest.ts";
 import { alerts, alertTests } from "../support/alerts.ts";
 import { metricsOf } from "../support/dashboard.ts";
 import { exportedNames } from "../support/metrics.ts";
@@ -38,6 +39,10 @@ describe("the alert rules", () => {
         .map(({ exp_alerts: fired }) => fired.length > 0);
       expect(outcomes.sort(), alert).toEqual([false, true]);
     }
+  });
+
+  it("are those of the Prometheus Operator's object, too: if not, npm run rules", () => {
+    expect(readFileSync(RULE_MANIFEST, "utf8")).toBe(ruleManifest());
   });
 
   it("are read by compose's Prometheus", () => {
