@@ -48,10 +48,12 @@ const COLUMNS = [
   "wrong views",
 ];
 
-/** A table in Markdown: one row for each report. */
+/** In Markdown: what was run where, and a table with one row for each report. */
 export function resultsTable(reports: readonly Report[]): string {
+  const places = new Set(reports.map(({ run }) => `Roomcast ${run.version}, virtual users on ${run.machine}.`));
   const line = (cells: readonly (string | number)[]) => `| ${cells.join(" | ")} |`;
-  return [line(COLUMNS), line(COLUMNS.map(() => "---")), ...reports.map((report) => line(rowOf(report)))].join("\n");
+  const rows = reports.map((report) => line(rowOf(report)));
+  return [...places, "", line(COLUMNS), line(COLUMNS.map(() => "---")), ...rows].join("\n");
 }
 
 function rowOf({ run, aggregate }: Report): (string | number)[] {

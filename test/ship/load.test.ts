@@ -1,62 +1,25 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import { freePort } from "../../src/local/ports.ts";
-import { ended, endProcess, spawnTied } from "../../src/local/tied-process.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
+import { INSTALL_AND_RUN_MS, type LoadRun, runLoad } from "../support/load.ts";
 import { metric } from "../support/metric.ts";
+import { prometheus } from "../support/prometheus.ts";
+import { startPrometheus } from "../support/prometheus-process.ts";
+import { describeWithPrometheus } from "../support/promtool.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { startSticky } from "../support/sticky.ts";
-import { stopsWithTest } from "../support/teardown.ts";
 import { JWT_SECRET } from "../support/token.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
-/** The first run installs artillery, which is some hundred megabytes. */
-const INSTALL_AND_RUN_MS = 20 * 60_000;
-const STOP_GRACE_MS = 10_000;
 const PAGE = readFileSync(join(ROOT, "docs/load-testing.md"), "utf8");
 const FAULTS = {
   messages: pathToFileURL(join(ROOT, "test/support/drop-messages.ts")).href,
   presence: pathToFileURL(join(ROOT, "test/support/misname-members.ts")).href,
 };
-
-interface Run {
-  readonly code: number | null;
-  readonly said: string;
-  /** Counts by name; empty where there was no run. */
-  readonly counters: Readonly<Record<string, number>>;
-  readonly summaries: Readonly<Record<string, { count: number; p95: number }>>;
-}
-
-/** `npm run load`, as a user runs it; without a script the chat's. */
-async function runLoad(
-  { script, ...options }: Record<string, string | number>,
-  env: Record<string, string> = {},
-): Promise<Run> {
-  const folder = mkdtempSync(join(tmpdir(), "roomcast-load-"));
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  const report = join(folder, "report.json");
-  const args = Object.entries({ ...options, report }).map(([name, value]) => `--${name}=${value}`);
-  if (script !== undefined) args.unshift(String(script));
-  const child = spawnTied("npm", ["run", "load", "--", ...args], {
-    cwd: ROOT,
-    env: { ...process.env, JWT_SECRET: "", ...env },
-    deathSignal: "SIGTERM",
-  });
-  stopsWithTest(() => endProcess(child, STOP_GRACE_MS));
-  let said = "";
-  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (text) => (said += text));
-  await ended(child);
-  const code = child.exitCode;
-  try {
-    return { code, said, ...JSON.parse(readFileSync(report, "utf8")).aggregate };
-  } catch {
-    return { code, said, counters: {}, summaries: {} };
-  }
-}
 
 const TEN_SECONDS = { duration: 10, rate: 4, stay: 5, "room-size": 6, "send-every": 200 };
 const SHORT = {
@@ -88,7 +51,10 @@ async function startFaulty(fault: keyof typeof FAULTS): Promise<string> {
 }
 
 /** Runs a script for a short time against three nodes, and wants everything right. */
-async function runRight(script: keyof typeof SHORT, more: (cluster: TestCluster) => object = () => ({})): Promise<Run> {
+async function runRight(
+  script: keyof typeof SHORT,
+  more: (cluster: TestCluster) => object = () => ({}),
+): Promise<LoadRun> {
   const { cluster, target } = await startTarget();
   const run = await runLoad({ script, target, ...SHORT[script], ...more(cluster) });
   expect(run.code, run.said).toBe(0);
@@ -206,5 +172,33 @@ describeWithRedis("npm run load", () => {
     const wrong = await runLoad({ rate: "many" });
     expect(wrong.code).toBe(1);
     expect(wrong.said).toContain('--rate must be a whole number from 1, not "many"');
+  });
+});
+
+describeWithPrometheus("npm run load --metrics-port", (programs) => {
+  it("a real Prometheus has the figures of the report", { timeout: INSTALL_AND_RUN_MS }, async () => {
+    const { urls } = await startCluster({ nodes: 1, env: { RATE_LIMITS: "off" } });
+    const port = await freePort();
+    const { range } = prometheus(await startPrometheus(programs, [`http://127.0.0.1:${port}`]));
+    const options = { script: "broadcast", target: urls[0] ?? "", "metrics-port": port, ...SHORT.broadcast };
+    const { code, said, counters, summaries } = await runLoad(options, { JWT_SECRET });
+    expect(code, said).toBe(0);
+    // The run is over, and its series with it.
+    const latest = async (series: string) => (await range(`last_over_time(${series}[1m])`))[0]?.values.at(-1);
+    for (const name of ["sent", "acknowledged", "delivered", "due", "missing", "doubled"]) {
+      expect(await latest(`roomcast_load_${name}_total{script="broadcast"}`), name).toBe(counters[`load.${name}`]);
+    }
+    expect(await latest("roomcast_load_vusers_completed_total")).toBe(counters["vusers.completed"]);
+    const p95 = await latest('roomcast_load_receipt_seconds{quantile="0.95"}');
+    expect(p95).toBeGreaterThan(0);
+    expect(p95).toBeLessThanOrEqual((summaries["load.receipt_ms"]?.max ?? 0) / 1_000);
+  });
+
+  it("says where the port is in use", { timeout: INSTALL_AND_RUN_MS }, async () => {
+    const { urls } = await startCluster({ nodes: 1 });
+    const port = new URL(urls[0] ?? "").port;
+    const { code, said } = await runLoad({ target: urls[0] ?? "", "metrics-port": port, ...SHORT.chat });
+    expect(code, said).toBe(1);
+    expect(said).toContain(`--metrics-port: listen EADDRINUSE: address already in use 127.0.0.1:${port}`);
   });
 });

@@ -218,6 +218,7 @@ describe("a load test's figures", () => {
         },
       },
     ]);
+    expect(table).toMatch(/^Roomcast 0\.1\.0, virtual users on m\.\n\n\| script \|/);
     const row = table.split("\n").at(-1) ?? "";
     expect(row).toMatch(/^\| `chat` `--rate 9` \| 90 \| 10 \| 100 \| 1000 \| 1\.3 \/ 9\.9 \/ 123 \|/);
     expect(row).toMatch(/\| 0 \| 2 \| 0 \| 0 \|$/);
