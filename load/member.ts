@@ -1,67 +1,83 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Socket } from "socket.io-client";
-import type { Ack, Message, Replies, RequestName, ServerEvents, WirePosition } from "../src/protocol.ts";
+import type { Ack, Message, Replies, ServerEvents, WirePosition } from "../src/protocol.ts";
+import { Attendance } from "./attendance.ts";
 import { type Faults, Ledger } from "./ledger.ts";
+import { ACK_TIMEOUT_MS, GIVE_UP_MS, LOOK_AGAIN_MS, RETRY_MS, Requests } from "./requests.ts";
+import { cutTcp } from "./tcp-cut.ts";
 
-/** Longer than the server's own deadline: an answer that is not there by then will not come. */
-const ACK_TIMEOUT_MS = 4_000;
-const RETRY_MS = 250;
-/** How long a request is repeated before its virtual user gives up. */
-const GIVE_UP_MS = 30_000;
 /** How long what was stored may take to arrive before it counts as missing. */
 const SETTLE_MS = 5_000;
-const LOOK_AGAIN_MS = 20;
 /** Messages of history that are compared with what was received: one page. */
 const COMPARED_MESSAGES = 500;
+const NO_FAULTS: Faults = { missing: 0, doubled: 0, outOfOrder: 0 };
+
+/** What a member tells while it is there. */
+export interface MemberEvents {
+  /** Each message, once. */
+  message(message: Message): void;
+  /** The room was asked to let this member in. */
+  asked(): void;
+  /** It did, so many milliseconds after it was asked. */
+  joined(afterMs: number): void;
+  /** The room goes on for this member, so many milliseconds after its connection was lost. */
+  recovered(afterMs: number): void;
+  /** Somebody else came, as news of presence tell. */
+  came(user: string): void;
+}
 
 /**
  * A member of one room as an application would write it on the stock client: joins again on every connect with `since`,
- * joins anew on `resync`, sends again with the same id. It tells from the numbers what it did not receive, and so needs
- * no other member to compare with.
+ * joins anew on `resync`, sends again with the same id, and follows who is there. It tells from the numbers what it did
+ * not receive, and so needs no other member to compare with.
  */
 export class Member {
   readonly #socket: Socket;
   readonly #room: string;
-  readonly #onMessage: (message: Message) => void;
+  readonly #events: MemberEvents;
   readonly #closed: Faults[] = [];
   readonly #refusal = Promise.withResolvers<never>();
-  /** How often each error code came, and `no_answer`. */
-  readonly refusals = new Map<string, number>();
+  readonly #requests: Requests;
+  readonly attendance: Attendance;
   #ledger: Ledger | undefined;
+  /** What the comparison with the log said of this stream. */
+  #audited: Faults | undefined;
   #position: WirePosition | undefined;
+  #wanted = false;
   #joined = false;
-  #left = false;
+  #closing = false;
+  #lostAt: number | undefined;
+  #graceMs = 0;
   /** The highest number acknowledged to this member in this stream. */
   #acknowledged = 0;
-  received = 0;
+  delivered = 0;
+  signalsHeard = 0;
+  joins = 0;
   reconnects = 0;
+  /** Joins that went on from where the member stood. */
+  recoveries = 0;
   /** Streams that ended with the member being told. */
   reloads = 0;
 
-  /** `onMessage` sees each message once. The socket must not be connected yet. */
-  constructor(socket: Socket, room: string, onMessage: (message: Message) => void) {
+  /** The socket must not be connected yet. */
+  constructor(socket: Socket, user: string, room: string, events: MemberEvents) {
     this.#socket = socket;
     this.#room = room;
-    this.#onMessage = onMessage;
+    this.#events = events;
+    this.#requests = new Requests(socket);
     this.#refusal.promise.catch(() => {});
-    socket.on("message", (message: Message) => {
-      if (message.room === room) this.#take(message);
+    this.attendance = new Attendance(socket, {
+      user,
+      room,
+      isWanted: () => this.#wanted,
+      members: () => this.#untilOk("getMembers", { room }),
+      came: events.came,
     });
-    socket.on("connect", () => this.#joinSoon(0));
-    socket.on("disconnect", () => {
-      this.#joined = false;
-      if (!this.#left) this.reconnects += 1;
-    });
-    socket.on("resync", (event: ServerEvents["resync"]) => {
-      if (event.room !== room) return;
-      this.#joined = false;
-      this.#position = undefined;
-      this.#joinSoon(Math.random() * event.withinMs);
-    });
-    // Without data nobody answered, and the client tries again by itself.
-    socket.on("connect_error", (error: Error & { data?: { code: string } }) => {
-      if (error.data !== undefined) this.#refuse(error.data.code);
-    });
+    this.#listen();
+  }
+
+  get refusals(): ReadonlyMap<string, number> {
+    return this.#requests.refusals;
   }
 
   /** Rejects with the code once a connection or a join is refused for good; never resolves. */
@@ -69,9 +85,15 @@ export class Member {
     return this.#refusal.promise;
   }
 
-  /** Connects, and resolves once the room is joined. */
+  get isClosed(): boolean {
+    return this.#closing;
+  }
+
+  /** Connects where it is not connected, and resolves once the room is joined. */
   async enter(): Promise<void> {
-    this.#socket.connect();
+    this.#wanted = true;
+    if (this.#socket.connected) this.#joinSoon(0);
+    else this.#socket.connect();
     const deadline = Date.now() + GIVE_UP_MS;
     while (!this.#joined) {
       if (Date.now() > deadline) throw new Error("no_answer");
@@ -81,45 +103,50 @@ export class Member {
 
   /** Sends until the message is acknowledged. Resolves with whether that came about. */
   async send(id: string, data: unknown): Promise<boolean> {
-    const ack = await this.#request("sendMessage", { room: this.#room, id, data });
+    const ack = await this.#untilOk("sendMessage", { room: this.#room, id, data });
     if (ack !== undefined) this.#acknowledged = Math.max(this.#acknowledged, ack.seq);
     return ack !== undefined;
   }
 
-  /** Compares what was received with the log, once all of it had its time to arrive. To be called after the last send. */
-  async audit(): Promise<Faults> {
-    const history = await this.#request("getHistory", { room: this.#room, limit: COMPARED_MESSAGES });
-    if (history === undefined) throw new Error("getHistory was not answered: nothing to compare with");
-    const { messages, position } = history;
-    const end = () => Math.max(position.seq, this.#acknowledged);
-    const isComplete = () => this.#ledger?.epoch === position.epoch && this.#ledger.last >= end();
-    const deadline = Date.now() + SETTLE_MS;
-    while (!isComplete() && Date.now() < deadline) await delay(LOOK_AGAIN_MS);
-    const ledger = this.#ledger;
-    if (ledger === undefined) throw new Error("the room was never joined");
-    // Another line of numbers, and nobody told this member: all that was compared is missing.
-    if (ledger.epoch !== position.epoch) return this.#sum({ ...ledger.faults(), missing: messages.length });
-    return this.#sum(ledger.faultsBeside(end(), messages));
+  /** Signals once, at most. Resolves with whether it was accepted. */
+  async signal(event: string): Promise<boolean> {
+    if (!this.#joined) return false;
+    return (await this.#requests.ask("sendSignal", { room: this.#room, event }))?.ok === true;
   }
 
-  /** What is wrong so far, by the numbers alone. */
-  faults(): Faults {
-    return this.#sum(this.#ledger?.faults());
+  /** Loses the connection without a word; the client comes back by itself. */
+  cut(): void {
+    if (this.#socket.connected) cutTcp(this.#socket);
   }
 
-  get left(): boolean {
-    return this.#left;
+  /** Compares what was received with the log, and who is there with the members; then leaves the room, for everybody. */
+  async depart(): Promise<void> {
+    this.#audited = await this.#audit();
+    await this.attendance.compare();
+    await this.#leaveRoom();
+    this.#closed.push(this.#audited);
+    this.#endStream();
+    // A lost connection of this user counts as present until its grace is over.
+    await this.attendance.seeOneselfGone(this.reconnects > 0 ? this.#graceMs : 0);
   }
 
-  leave(): void {
-    this.#left = true;
+  /** Goes without a word to the room; `enter` comes back by a new connection. */
+  disconnect(): void {
+    this.#wanted = false;
+    this.#joined = false;
     this.#socket.disconnect();
   }
 
-  #sum(last: Faults | undefined): Faults {
-    const all = last === undefined ? this.#closed : [...this.#closed, last];
-    const sum = { missing: 0, doubled: 0, outOfOrder: 0 };
-    for (const faults of all) {
+  close(): void {
+    this.#closing = true;
+    this.disconnect();
+  }
+
+  /** What is wrong so far: by the comparison with the log where there was one, else by the numbers alone. */
+  faults(): Faults {
+    const last = this.#audited ?? this.#ledger?.faults() ?? NO_FAULTS;
+    const sum = { ...last };
+    for (const faults of this.#closed) {
       sum.missing += faults.missing;
       sum.doubled += faults.doubled;
       sum.outOfOrder += faults.outOfOrder;
@@ -127,28 +154,78 @@ export class Member {
     return sum;
   }
 
+  #listen(): void {
+    const socket = this.#socket;
+    const here = <Event extends { room: string }>(handle: (event: Event) => void) => {
+      return (event: Event) => {
+        if (event.room === this.#room && this.#wanted) handle(event);
+      };
+    };
+    socket.on(
+      "message",
+      here((message: Message) => this.#take(message)),
+    );
+    socket.on(
+      "signal",
+      here(() => {
+        this.signalsHeard += 1;
+      }),
+    );
+    socket.on(
+      "resync",
+      here((event: ServerEvents["resync"]) => {
+        this.#joined = false;
+        this.#position = undefined;
+        this.#joinSoon(Math.random() * event.withinMs);
+      }),
+    );
+    socket.on("welcome", ({ limits }: ServerEvents["welcome"]) => {
+      this.#graceMs = limits.grace * 1_000;
+    });
+    socket.on("connect", () => this.#joinSoon(0));
+    socket.on("disconnect", () => {
+      this.#joined = false;
+      if (!this.#wanted) return;
+      this.reconnects += 1;
+      this.#lostAt ??= performance.now();
+    });
+    // Without data nobody answered, and the client tries again by itself.
+    socket.on("connect_error", (error: Error & { data?: { code: string } }) => {
+      if (error.data !== undefined) this.#refuse(error.data.code);
+    });
+  }
+
   #joinSoon(ms: number): void {
     const connection = this.#socket.id;
     setTimeout(() => {
-      if (!this.#left && this.#socket.id === connection) this.#join(connection);
+      if (this.#wanted && this.#socket.id === connection) this.#join(connection);
     }, ms);
   }
 
   /** By a callback: what follows an await runs after the handlers of messages that came in the same chunk. */
   #join(connection: string | undefined): void {
     const request = { room: this.#room, since: this.#position };
+    const since = performance.now();
+    this.attendance.expectJoin();
+    this.#events.asked();
     this.#socket.timeout(ACK_TIMEOUT_MS).emit("joinRoom", request, (lost: Error | null, ack: Ack<"joinRoom">) => {
-      if (this.#socket.id !== connection || this.#left) return;
+      if (this.#socket.id !== connection || !this.#wanted) return;
       if (lost !== null) return this.#joinSoon(RETRY_MS);
-      if (ack.ok) return this.#start(ack);
-      this.#count(ack.error.code);
+      if (ack.ok) {
+        this.#events.joined(performance.now() - since);
+        return this.#start(ack);
+      }
+      this.#requests.count(ack.error.code);
       if (ack.error.retryable) this.#joinSoon(ack.error.retryAfterMs ?? RETRY_MS);
       else if (ack.error.code !== "superseded") this.#refuse(ack.error.code);
     });
   }
 
-  #start({ recovered, messages, position }: Replies["joinRoom"]): void {
+  #start(ack: Replies["joinRoom"]): void {
+    const { recovered, messages, position } = ack;
+    this.joins += 1;
     if (recovered) {
+      this.recoveries += 1;
       for (const message of messages) this.#take(message);
     } else {
       if (this.#ledger !== undefined) {
@@ -158,45 +235,64 @@ export class Member {
       this.#ledger = new Ledger(position);
       this.#acknowledged = 0;
     }
+    if (this.#lostAt !== undefined) this.#events.recovered(performance.now() - this.#lostAt);
+    this.#lostAt = undefined;
     this.#position = position;
+    this.attendance.start(ack);
     this.#joined = true;
   }
 
   #take(message: Message): void {
     if (this.#ledger === undefined || !this.#ledger.take(message)) return;
-    this.received += 1;
+    this.delivered += 1;
     if (this.#position !== undefined) this.#position = { ...this.#position, seq: message.seq, ts: message.ts };
-    this.#onMessage(message);
+    this.#events.message(message);
   }
 
-  /** Asks while the room is joined until the answer is ok; undefined where it never is. */
-  async #request<Name extends RequestName>(name: Name, request: object): Promise<Replies[Name] | undefined> {
+  /** Once all that was stored had its time to arrive. To be called after the last send. */
+  async #audit(): Promise<Faults> {
+    const history = await this.#untilOk("getHistory", { room: this.#room, limit: COMPARED_MESSAGES });
+    if (history === undefined) throw new Error("getHistory was not answered: nothing to compare with");
+    const { messages, position } = history;
+    const end = () => Math.max(position.seq, this.#acknowledged);
+    const isComplete = () => this.#ledger?.epoch === position.epoch && this.#ledger.last >= end();
+    const deadline = Date.now() + SETTLE_MS;
+    while (!isComplete() && Date.now() < deadline) await delay(LOOK_AGAIN_MS);
+    const ledger = this.#ledger;
+    if (ledger === undefined) throw new Error("the room was never joined");
+    // Another line of numbers, and nobody told this member: all that was compared is missing.
+    if (ledger.epoch !== position.epoch) return { ...ledger.faults(), missing: messages.length };
+    return ledger.faultsBeside(end(), messages);
+  }
+
+  async #leaveRoom(): Promise<void> {
+    this.#wanted = false;
+    this.#joined = false;
     const deadline = Date.now() + GIVE_UP_MS;
-    while (!this.#left && Date.now() < deadline) {
-      if (!this.#joined) {
-        await delay(LOOK_AGAIN_MS);
-        continue;
-      }
-      const ack = await this.#ask<Name>(name, request);
-      if (ack?.ok) return ack;
-      this.#count(ack?.error.code ?? "no_answer");
-      // Asked just before a reconnect or a resync, and read just after.
-      if (ack !== undefined && !ack.error.retryable && ack.error.code !== "not_in_room") return undefined;
+    while (!this.#closing) {
+      const ack = await this.#requests.ask("leaveRoom", { room: this.#room });
+      // Not in it: an earlier try did it, or the connection was lost, and the room forgets this user after the grace.
+      if (ack?.ok || ack?.error.code === "not_in_room") return;
+      if (Date.now() > deadline) throw new Error("leaveRoom was not answered");
       await delay(ack?.error.retryAfterMs ?? RETRY_MS);
     }
-    return undefined;
   }
 
-  #ask<Name extends RequestName>(name: Name, request: object): Promise<Ack<Name> | undefined> {
-    return new Promise((resolve) => {
-      this.#socket.timeout(ACK_TIMEOUT_MS).emit(name, request, (lost: Error | null, ack: Ack<Name>) => {
-        resolve(lost === null ? ack : undefined);
-      });
+  #endStream(): void {
+    this.#audited = undefined;
+    this.#ledger = undefined;
+    this.#position = undefined;
+    this.#acknowledged = 0;
+    this.#lostAt = undefined;
+    this.attendance.stop();
+  }
+
+  /** Asks once the room is joined; who does not want to be in it asks anyway. */
+  #untilOk<Name extends "sendMessage" | "getHistory" | "getMembers">(name: Name, request: object) {
+    return this.#requests.untilOk(name, request, () => {
+      if (this.#closing) return "stop";
+      return this.#joined || !this.#wanted ? "ask" : "wait";
     });
-  }
-
-  #count(code: string): void {
-    this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1);
   }
 
   #refuse(code: string): void {

@@ -1,3 +1,12 @@
+export interface Seat {
+  readonly room: string;
+  /** Nobody else had sat in this room before. */
+  readonly isFirst: boolean;
+  /** How many seats of the room are taken at this moment. */
+  taken(): number;
+  free(): void;
+}
+
 /** Fills rooms of `size` one after the other; a seat that gets free goes to whoever comes next, so that rooms live on. */
 export class Seats {
   readonly #prefix: string;
@@ -8,13 +17,15 @@ export class Seats {
     this.#prefix = prefix;
   }
 
-  take(size: number): { room: string; free(): void } {
+  take(size: number): Seat {
     const open = this.#taken.findIndex((members) => members < size);
     const at = open === -1 ? this.#taken.length : open;
-    this.#taken[at] = (this.#taken[at] ?? 0) + 1;
+    const isFirst = this.#taken[at] === undefined;
+    const taken = () => this.#taken[at] ?? 0;
+    this.#taken[at] = taken() + 1;
     const free = () => {
-      this.#taken[at] = (this.#taken[at] ?? 0) - 1;
+      this.#taken[at] = taken() - 1;
     };
-    return { room: `${this.#prefix}${at}`, free };
+    return { room: `${this.#prefix}${at}`, isFirst, taken, free };
   }
 }

@@ -2,7 +2,7 @@ import { SignJWT } from "jose";
 
 /** Longer than any stay. */
 const TTL_SECONDS = 24 * 60 * 60;
-const ROOMS = { "load:*": ["join", "send", "history"] };
+const ROOMS = { "load:*": ["join", "send", "signal", "history"] };
 
 /**
  * A token for one virtual user: signed by `JWT_SECRET` where the environment has one, else from `POST /dev/token` of the

@@ -2,8 +2,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { readCall, usage } from "../../load/arguments.ts";
+import { Span } from "../../load/endurance.ts";
 import { Ledger } from "../../load/ledger.ts";
-import { OPTIONS } from "../../load/options.ts";
+import { LoadMetrics } from "../../load/metrics-endpoint.ts";
+import { SCRIPTS, TEXT_OPTIONS } from "../../load/options.ts";
+import { PresenceView } from "../../load/presence-view.ts";
+import { resultsTable } from "../../load/results.ts";
 import { Seats } from "../../load/seats.ts";
 
 const LOAD = join(import.meta.dirname, "../../load");
@@ -61,17 +66,183 @@ describe("the rooms of a load test", () => {
     expect(seats.take(2).room).toBe("load:1");
     expect(seats.take(2).room).toBe("load:2");
   });
+
+  it("know who came first, and how many are there", () => {
+    const seats = new Seats("load:");
+    const first = seats.take(2);
+    const second = seats.take(2);
+    expect([first.isFirst, second.isFirst]).toEqual([true, false]);
+    expect(first.taken()).toBe(2);
+    second.free();
+    expect(first.taken()).toBe(1);
+    expect(seats.take(2).isFirst).toBe(false);
+  });
 });
 
-describe("load/README.md", () => {
-  const readme = readFileSync(join(LOAD, "README.md"), "utf8");
-  const { config } = parse(readFileSync(join(LOAD, "chat.yml"), "utf8"));
+describe("a load test's view of who is there", () => {
+  const room = "load:1";
+  const change = (id: string, version: number) => ({ room, user: { id }, memberCount: 0, version });
+  /** A view of `a` and `b` at version 4, and how often it had missed something. */
+  function viewOf(): { view: PresenceView; missed: () => number } {
+    let missed = 0;
+    const view = new PresenceView(() => {
+      missed += 1;
+    });
+    view.start(["a", "b"], 4);
+    return { view, missed: () => missed };
+  }
 
-  it("has every option with its meaning and chat.yml's default", () => {
-    for (const [name, { meaning, path }] of Object.entries(OPTIONS)) {
-      const value = path.reduce((holder, key) => holder[key], config);
-      expect(readme).toContain(`| \`--${name}\` | ${value} | ${meaning} |`);
+  it("follows single events and summaries, and leaves out what it knows", () => {
+    const { view, missed } = viewOf();
+    view.heard("userJoined", change("b", 4));
+    view.heard("userJoined", change("c", 5));
+    view.heard("userLeft", change("a", 6));
+    view.heardUpdate({ room, user: { id: "c" }, version: 7 });
+    view.heardSummary({ room, joined: [{ id: "d" }], left: [{ id: "b" }], memberCount: 2, version: 11 });
+    expect(view.beside(["c", "d"], 11)).toBe("equal");
+    expect(view.beside(["c"], 11)).toBe("other");
+    expect(view.beside(["c", "e"], 11)).toBe("other");
+    expect(missed()).toBe(0);
+  });
+
+  it("tells once that a change was missed, and goes on from a new list", () => {
+    const { view, missed } = viewOf();
+    view.heard("userJoined", change("d", 6));
+    view.heard("userJoined", change("e", 7));
+    expect(missed()).toBe(1);
+    expect(view.isBehind).toBe(true);
+    expect(view.beside(["a", "b", "c", "d", "e"], 7)).toBe("not yet");
+    view.start(["a", "b", "c", "d", "e"], 7);
+    expect(view.beside(["a", "b", "c", "d", "e"], 7)).toBe("equal");
+    view.heardSummary({ room, joined: [], left: [], memberCount: 9, version: 8, partial: true });
+    expect(missed()).toBe(2);
+  });
+
+  it("is compared at the answer's version, whatever came meanwhile", () => {
+    const { view } = viewOf();
+    view.hold();
+    view.heard("userJoined", change("c", 5));
+    view.heard("userLeft", change("a", 6));
+    expect(view.beside(["a", "b", "c"], 5)).toBe("equal");
+    expect(view.beside(["a", "b"], 4)).toBe("newer");
+    view.release();
+    view.hold();
+    expect(view.beside(["b", "c"], 6)).toBe("equal");
+    expect(view.beside(["b", "c", "d"], 7)).toBe("not yet");
+    view.heard("userJoined", change("d", 7));
+    expect(view.beside(["b", "c", "d"], 7)).toBe("equal");
+  });
+
+  it("keeps what came before the answer of a join that it was newer than", () => {
+    const { view, missed } = viewOf();
+    view.hold();
+    view.heard("userJoined", change("y", 9));
+    view.heard("userJoined", change("z", 10));
+    view.start(["x", "y"], 9);
+    expect(view.beside(["x", "y", "z"], 10)).toBe("equal");
+    expect(missed()).toBe(0);
+  });
+});
+
+describe("the arguments of npm run load", () => {
+  const read = (line: string) => readCall(line === "" ? [] : line.split(" "));
+
+  it("name a script, or none for the chat, and keep the phases whole", () => {
+    expect(read("")).toMatchObject({ script: "chat", config: { phases: [{ duration: 30, arrivalRate: 5 }] } });
+    expect(read("--rate 7")).toMatchObject({ config: { phases: [{ duration: 30, arrivalRate: 7 }] } });
+    const config = { phases: [{ duration: 5, arrivalCount: 9 }], variables: { members: 9, listeners: 2 } };
+    expect(read("broadcast --members 9 --listeners=2")).toMatchObject({ script: "broadcast", config });
+    expect(read("soak --admin http://a:1,http://b:2 --metrics-port 9465 --report r.json")).toMatchObject({
+      config: { variables: { admin: "http://a:1,http://b:2" }, plugins: { "metrics-endpoint.ts": { port: 9465 } } },
+      report: "r.json",
+    });
+    expect(read("table a.json b.json")).toEqual({ kind: "table", reports: ["a.json", "b.json"] });
+    expect(read("soak --help")).toEqual({ kind: "help", text: usage("soak") });
+  });
+
+  it.each([
+    ["storm", "there is no script storm: chat, presence-storm, broadcast, reconnect-storm, soak"],
+    ["constructor", "there is no script constructor"],
+    ["chat soak", "one script at a time, not chat and soak"],
+    ["broadcast --stay 3", "--stay is no option of broadcast"],
+    ["--admin http://a", "--admin is no option of chat"],
+    ["--constructor 3", "there is no option --constructor"],
+    ["--rate", "--rate needs a value"],
+    ["--rate many", '--rate must be a whole number from 1, not "many"'],
+    ["--rate 0", '--rate must be a whole number from 1, not "0"'],
+    ["--metrics-port 65536", '--metrics-port must be a whole number from 1 to 65535, not "65536"'],
+    ["--target ftp://a", "--target must be an http or https address"],
+    ["soak --admin http://a,b", "--admin must be an http or https address"],
+  ])("%s: is told what is wrong", (line, said) => {
+    expect(() => read(line)).toThrow(said);
+  });
+});
+
+describe("a load test's figures", () => {
+  it("are compared in the first and the last quarter of the time in which everybody is there", () => {
+    const span = new Span(1_000, 2_000);
+    const parts = [999, 1_000, 1_249, 1_250, 1_749, 1_750, 1_999, 2_000].map((ms) => span.partAt(ms));
+    expect(parts).toEqual([undefined, "first", "first", undefined, undefined, "last", "last", undefined]);
+  });
+
+  it("have names and units of Prometheus", async () => {
+    const metrics = new LoadMetrics("chat");
+    const summary = { p50: 5, p95: 20, p99: 30, max: 1_500 };
+    const counters = { "load.sent": 2, "load.refused.rate_limited": 1, "errors.no_answer": 3, "vusers.failed": 4 };
+    for (const added of [1, 2]) {
+      metrics.add({ counters, summaries: { "load.ack_ms": { ...summary, p95: 20 * added } } });
     }
-    expect(readme).toContain(`| \`--target\` | \`${config.target}\` |`);
+    metrics.add({ counters: { "http.requests": 1, "vusers.created_by_name.chat": 1 }, summaries: {} });
+    const lines = (await metrics.text()).split("\n").filter((line) => line !== "" && !line.startsWith("#"));
+    expect(lines.sort()).toEqual([
+      'roomcast_load_ack_seconds{quantile="0.5",script="chat"} 0.005',
+      'roomcast_load_ack_seconds{quantile="0.95",script="chat"} 0.04',
+      'roomcast_load_ack_seconds{quantile="0.99",script="chat"} 0.03',
+      'roomcast_load_ack_seconds{quantile="1",script="chat"} 1.5',
+      'roomcast_load_errors_total{error="no_answer",script="chat"} 6',
+      'roomcast_load_refused_total{code="rate_limited",script="chat"} 2',
+      'roomcast_load_sent_total{script="chat"} 4',
+      'roomcast_load_vusers_failed_total{script="chat"} 8',
+    ]);
+  });
+
+  it("make a row of a table, for each report", () => {
+    const table = resultsTable([
+      {
+        run: { script: "chat", options: { target: "http://a", rate: "9" }, version: "0.1.0", machine: "m" },
+        aggregate: {
+          counters: { "vusers.created": 90, "load.acknowledged": 1_000, "load.delivered": 10_000, "load.missing": 2 },
+          summaries: { "load.ack_ms": { p50: 1.26, p95: 9.94, p99: 123.4 } },
+          firstMetricAt: 5_000,
+          lastMetricAt: 15_000,
+        },
+      },
+    ]);
+    expect(table).toMatch(/^Roomcast 0\.1\.0, virtual users on m\.\n\n\| script \|/);
+    const row = table.split("\n").at(-1) ?? "";
+    expect(row).toMatch(/^\| `chat` `--rate 9` \| 90 \| 10 \| 100 \| 1000 \| 1\.3 \/ 9\.9 \/ 123 \|/);
+    expect(row).toMatch(/\| 0 \| 2 \| 0 \| 0 \|$/);
+  });
+});
+
+describe("docs/load-testing.md", () => {
+  const page = readFileSync(join(LOAD, "../docs/load-testing.md"), "utf8");
+  const read = (file: string) => parse(readFileSync(join(LOAD, file), "utf8"));
+
+  it.each(Object.entries(SCRIPTS))("has every option of %s with its meaning and its file's default", (name, script) => {
+    const { config } = read(`${name}.yml`);
+    for (const [option, { meaning, paths }] of Object.entries(script.options)) {
+      for (const path of paths) {
+        const value = path.reduce((holder, key) => holder[key], config);
+        expect(page).toContain(`| \`--${option}\` | ${value} | ${meaning} |`);
+      }
+    }
+  });
+
+  it("has the options that every script takes", () => {
+    for (const [option, { meaning }] of Object.entries(TEXT_OPTIONS)) {
+      expect(page).toMatch(new RegExp(`\\| \`--${option}\` \\| [^|]+ \\| ${meaning} \\|`));
+    }
+    expect(page).toContain(`| \`--target\` | \`${read("limits.yml").config.target}\` |`);
   });
 });

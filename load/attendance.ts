@@ -1,0 +1,108 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Socket } from "socket.io-client";
+import type { Replies, ServerEvents, WireMember } from "../src/protocol.ts";
+import { PresenceView } from "./presence-view.ts";
+import { LOOK_AGAIN_MS, RETRY_MS } from "./requests.ts";
+
+/** How long news of presence may take to arrive before a view is wrong. */
+const SETTLE_MS = 5_000;
+
+interface Circumstances {
+  readonly user: string;
+  readonly room: string;
+  /** Whether the member is in the room, or on its way in. */
+  isWanted(): boolean;
+  /** `getMembers`, once the room is joined; undefined where it is never answered. */
+  members(): Promise<Replies["getMembers"] | undefined>;
+  /** Somebody came, as news of presence tell. */
+  came(user: string): void;
+}
+
+function ids(members: readonly WireMember[]): string[] {
+  return members.map(({ id }) => id);
+}
+
+/** Follows who is in a room by its events, and compares that with the room's members. */
+export class Attendance {
+  readonly #now: Circumstances;
+  readonly #view = new PresenceView(() => void this.#readAgain());
+  /** Lists of members read again because news of presence had been missed, and the member could tell. */
+  readAgain = 0;
+  wrong = 0;
+
+  constructor(socket: Socket, now: Circumstances) {
+    this.#now = now;
+    const hear = <Name extends "userJoined" | "userLeft" | "userUpdated" | "presence">(
+      name: Name,
+      handle: (event: ServerEvents[Name]) => void,
+    ) => {
+      const listener = (event: ServerEvents[Name]) => {
+        if (event.room === now.room && now.isWanted()) handle(event);
+      };
+      // The client's types take no name that is a parameter itself.
+      socket.on<string>(name, listener);
+    };
+    hear("userJoined", (event) => {
+      this.#view.heard("userJoined", event);
+      now.came(event.user.id);
+    });
+    hear("userLeft", (event) => this.#view.heard("userLeft", event));
+    hear("userUpdated", (event) => this.#view.heardUpdate(event));
+    hear("presence", (event) => this.#view.heardSummary(event));
+  }
+
+  /** A join is asked for: what comes from now on may be newer than its answer. */
+  expectJoin(): void {
+    this.#view.hold();
+  }
+
+  /** The answer of a join. Rooms that have more members than fit into one are not followed. */
+  start({ members, cursor, version }: Pick<Replies["joinRoom"], "members" | "cursor" | "version">): void {
+    if (cursor === undefined) this.#view.start(ids(members), version);
+    else this.#view.stop();
+  }
+
+  stop(): void {
+    this.#view.stop();
+  }
+
+  /** Compares at one version of the room, however fast people come and go. */
+  async compare(): Promise<void> {
+    const deadline = Date.now() + SETTLE_MS;
+    for (;;) {
+      this.#view.hold();
+      const answer = await this.#now.members();
+      if (answer === undefined) throw new Error("getMembers was not answered: nothing to compare with");
+      if (answer.cursor !== undefined) return this.#view.release();
+      const verdict = () => this.#view.beside(ids(answer.members), answer.version);
+      let found = verdict();
+      for (; found === "not yet" && Date.now() < deadline; found = verdict()) await delay(LOOK_AGAIN_MS);
+      this.#view.release();
+      if (found === "equal") return;
+      // A join or another reading came in between: once more.
+      if (found === "newer" && Date.now() < deadline) continue;
+      this.wrong += 1;
+      return;
+    }
+  }
+
+  /** After leaving: this user must be gone within so many milliseconds more than news of presence may take. */
+  async seeOneselfGone(graceMs: number): Promise<void> {
+    const deadline = Date.now() + SETTLE_MS + graceMs;
+    for (;;) {
+      const answer = await this.#now.members();
+      if (answer !== undefined && !ids(answer.members).includes(this.#now.user)) return;
+      if (Date.now() > deadline) break;
+      await delay(RETRY_MS);
+    }
+    this.wrong += 1;
+  }
+
+  async #readAgain(): Promise<void> {
+    this.readAgain += 1;
+    this.#view.hold();
+    const answer = await this.#now.members();
+    if (answer !== undefined && this.#view.isBehind) this.start(answer);
+    else this.#view.release();
+  }
+}
