@@ -144,6 +144,11 @@ export class Member {
       this.seen.push({ kind: "disconnected", at: at(), reason });
       for (const room of this.#rooms.values()) room.isIn = false;
     });
+    socket.on("ending", ({ code }: ServerEvents["ending"]) => this.seen.push({ kind: "ending", at: at(), code }));
+    socket.on("connect_error", (error: Error & { data?: { code: string } }) => {
+      // Without data it is no answer of a node, and the client comes again.
+      if (error.data !== undefined) this.seen.push({ kind: "refused", at: at(), code: error.data.code });
+    });
     socket.on("message", (message: Message) => this.#hear(message));
     socket.on("resync", ({ room: name, reason }: ServerEvents["resync"]) => {
       this.seen.push({ kind: "resync", at: at(), room: name, reason });

@@ -26,6 +26,8 @@ export interface Entry {
 export type Seen =
   | { readonly kind: "connected"; readonly at: number; readonly node: string }
   | { readonly kind: "disconnected"; readonly at: number; readonly reason: string }
+  /** The node ended the connection, or refused it, with this error code: stock clients stay away by themselves. */
+  | { readonly kind: "ending" | "refused"; readonly at: number; readonly code: string }
   | {
       readonly kind: "joined";
       readonly at: number;

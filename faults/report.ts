@@ -135,6 +135,9 @@ function eventText(seen: Seen): string {
       return `connected to ${seen.node}`;
     case "disconnected":
       return `disconnected: ${seen.reason}`;
+    case "ending":
+    case "refused":
+      return `${seen.kind}: ${seen.code}`;
     case "joined": {
       const { position, recovered, messages, members } = seen;
       const how = recovered ? `recovered ${messages.length} messages` : "not recovered";

@@ -1,4 +1,4 @@
-import type { Observations, RequestRecord, Violation } from "../observations.ts";
+import type { Observations, RequestRecord, Seen, Violation } from "../observations.ts";
 
 /** The promise of G5 for a whole request. */
 const PROMISED_MS = 2_000;
@@ -14,9 +14,26 @@ export function checkBack({ clients }: Observations): Violation[] {
         .filter((room) => !end.has(room))
         .map((room): Violation => {
           const at = seen.findLast(({ kind }) => kind === "disconnected" || kind === "resync")?.at ?? 0;
-          return { rule: "not back", at, text: "did not come back", client: name, room };
+          return { rule: "not back", at, text: `did not come back ${lastWord(seen)}`, client: name, room };
         }),
     );
+}
+
+/** What was the last that it saw of a node. */
+function lastWord(seen: readonly Seen[]): string {
+  const last = seen.findLast(({ kind }) => ["connected", "disconnected", "ending", "refused", "resync"].includes(kind));
+  switch (last?.kind) {
+    case "connected":
+      return `into it, connected to ${last.node}`;
+    case "disconnected":
+    case "resync":
+      return `after ${last.kind}: ${last.reason}`;
+    case "ending":
+    case "refused":
+      return `after ${last.kind}: ${last.code}`;
+    default:
+      return "at all";
+  }
 }
 
 /** At the end every room can be read. */
