@@ -1,10 +1,16 @@
 import { randomUUID } from "node:crypto";
+import { createRequire } from "node:module";
 import { setTimeout as delay } from "node:timers/promises";
-import { type Job, Queue, UnrecoverableError, Worker } from "bullmq";
+import type * as BullMQ from "bullmq";
+import type { Job, Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
 import type { Endpoint } from "./endpoints.ts";
 import type { WebhookEvent } from "./events.ts";
 import { postSigned } from "./post.ts";
+
+/** BullMQ is loaded where there is an endpoint: it would be a fifth of what every node loads at its start. */
+const load = createRequire(import.meta.url);
+const bullmq = (): typeof BullMQ => load("bullmq");
 
 /** Of the queue in BullMQ; its prefix names the endpoint. */
 const QUEUE_NAME = "deliveries";
@@ -83,14 +89,14 @@ export class EndpointQueue {
     this.#options = options;
     this.#bytes = `${prefix}:bytes`;
     const streams = { events: { maxLen: MOST_QUEUE_EVENTS } };
-    this.#queue = new Queue(QUEUE_NAME, { connection, prefix, streams });
+    this.#queue = new (bullmq().Queue)(QUEUE_NAME, { connection, prefix, streams });
     this.#queue.on("error", (error) => failed("a webhook queue failed", error));
   }
 
   /** This node makes deliveries from now on. */
   start(): void {
     const { endpoint, prefix, connection, failed } = this.#options;
-    const worker = new Worker<Batch>(QUEUE_NAME, (job) => this.#deliver(job), {
+    const worker = new (bullmq().Worker)<Batch>(QUEUE_NAME, (job) => this.#deliver(job), {
       connection,
       prefix,
       concurrency: endpoint.parallel,
@@ -182,7 +188,7 @@ export class EndpointQueue {
       const failure = error instanceof Error ? error : new Error(String(error));
       if (!this.#isLost) lost(name, failure);
       this.#isLost = true;
-      throw Date.now() - since >= retryMs ? new UnrecoverableError(failure.message) : failure;
+      throw Date.now() - since >= retryMs ? new (bullmq().UnrecoverableError)(failure.message) : failure;
     }
     counts.delivered(name, count);
     if (this.#isLost) back(name);
