@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Ack, RequestName, ServerEvents } from "../../src/protocol.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
@@ -12,6 +13,9 @@ const SEPARATOR = "\u001e";
 
 /** The most that one turn may take from the others while somebody floods, in milliseconds. */
 const HELD_MS = 1_000;
+
+/** Messages that one client wants to be rid of, after an outage. */
+const BACKLOG = 80;
 
 const FLOODS: Record<RequestName, object> = {
   joinRoom: { room: ROOM },
@@ -192,6 +196,29 @@ describe("many who flood one room together", () => {
       }
     }
     await crowd[0]?.ok("sendMessage", { room: "chat:other", data: 1 });
+  });
+
+  it("[G9] a backlog passes for who sends each message again after its own retryAfterMs, and nobody is ended for it", async () => {
+    const { urls } = await startCluster({
+      nodes: 1,
+      env: { REDIS_URL: "memory:", RATE_SEND_PER_SECOND: "20", RATE_SEND_BURST: "10" },
+    });
+    const ada = await connectWitness(urls[0] ?? "");
+    await ada.ok("joinRoom", { room: ROOM });
+    let refused = 0;
+    const send = async (data: number): Promise<void> => {
+      const ack: Ack<"sendMessage"> = await ada.ask("sendMessage", { room: ROOM, id: `m${data}`, data });
+      if (ack.ok) return;
+      expect(ack.error.code).toBe("rate_limited");
+      refused += 1;
+      await delay(ack.error.retryAfterMs);
+      await send(data);
+    };
+    await Promise.all(Array.from({ length: BACKLOG }, (_, index) => send(index)));
+    expect(ada.of("ending")).toEqual([]);
+    await eventually(() => expect(ada.of("message")).toHaveLength(BACKLOG));
+    // Once each, and again here and there where a timer was early: all of them, every time, would be a thousand.
+    expect(refused).toBeLessThan(2 * BACKLOG);
   });
 });
 

@@ -33,10 +33,32 @@ describe("[G9] rates", () => {
     const { clock, rates } = atClock(5000);
     taken(rates, "send", 3);
     expect(rates.take("send")).toBe(100);
-    clock.now += 40;
-    expect(rates.take("send")).toBe(60);
-    clock.now += 60;
+    clock.now += 100;
     expect(rates.take("send")).toBeUndefined();
+    expect(rates.take("send")).toBe(100);
+  });
+
+  test("of many that are refused at once, each is told a moment of its own, and passes then", () => {
+    const { clock, rates } = atClock(5000);
+    const waits = Array.from({ length: 83 }, () => rates.take("send")).filter((wait) => wait !== undefined);
+    expect(waits).toEqual(Array.from({ length: 80 }, (_, index) => (index + 1) * 100));
+    const start = clock.now;
+    for (const wait of waits) {
+      clock.now = start + wait;
+      expect(rates.take("send")).toBeUndefined();
+    }
+  });
+
+  test("whoever does not wait is told moments further on, and none further than ten seconds", () => {
+    const { clock, rates } = atClock();
+    taken(rates, "send", 3);
+    expect(rates.take("send")).toBe(100);
+    clock.now += 40;
+    expect(rates.take("send")).toBe(160);
+    taken(rates, "send", 10_000);
+    expect(rates.take("send")).toBe(10_000);
+    clock.now += 60_000;
+    taken(rates, "send", 3);
     expect(rates.take("send")).toBe(100);
   });
 
