@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { IDeployment } from "kubernetes-models/apps/v1";
 import type { IHorizontalPodAutoscaler, IHorizontalPodAutoscalerBehavior } from "kubernetes-models/autoscaling/v2";
 import { expect, it } from "vitest";
-import { parseConfig } from "../../src/config.ts";
+import { parseConfig } from "../../src/config/config.ts";
 import { metricsOf } from "../support/dashboard.ts";
 import { all, describeWithKustomize, kustomized, named } from "../support/kustomize.ts";
 

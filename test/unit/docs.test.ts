@@ -306,8 +306,10 @@ describe("documents", () => {
     expect(missing).toEqual([]);
   });
 
-  it("name no variable of a node that it does not read", () => {
-    const known = new Set(Object.keys(VARIABLES).flatMap((name) => [name, `${name}_FILE`]));
+  it("name no variable that neither a node nor docker-compose.yml reads", () => {
+    const ofNodes = Object.keys(VARIABLES).flatMap((name) => [name, `${name}_FILE`]);
+    const ofCompose = [...read("docker-compose.yml").matchAll(/\$\{([A-Z_]+)/g)].map(([, name = ""]) => name);
+    const known = new Set([...ofNodes, ...ofCompose]);
     const unknown = all
       .filter((file) => file !== "CONTRIBUTING.md")
       .flatMap((file) =>
