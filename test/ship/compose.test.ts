@@ -1,91 +1,9 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { stockClient, TRANSPORTS } from "../support/client.ts";
-import { command, composeUp, describeWithDocker, devToken, ENGINE_SOCKET, imageCanBeHad } from "../support/compose.ts";
+import { command, composeUp, describeWithDocker, ENGINE_SOCKET } from "../support/compose.ts";
 import { eventually } from "../support/eventually.ts";
-import { Member } from "../support/member.ts";
+import { enter, expectComplete, recoveryOf, talkAll } from "../support/talkers.ts";
 
 const UP_MS = 300_000;
-const MEMBERS = 9;
-
-interface PresenceEvent {
-  readonly user: { readonly id: string };
-}
-
-interface Entered {
-  readonly members: Member[];
-  /** The names of all nodes that ever served them. */
-  readonly nodes: ReadonlySet<string>;
-  /** Of whom anybody was told that they left, or that they came although they were there. */
-  readonly flaps: readonly string[];
-}
-
-/** Members by every transport through the balancer. */
-async function enter(url: string, room: string): Promise<Entered> {
-  const members: Member[] = [];
-  const flaps: string[] = [];
-  const nodes = new Set<string>();
-  const kinds = Object.values(TRANSPORTS);
-  for (let who = 0; who < MEMBERS; who++) {
-    const socket = stockClient(url, await devToken(url, `u${who}`), {
-      transports: [...(kinds[who % kinds.length] ?? [])],
-      reconnectionDelay: 100,
-      reconnectionDelayMax: 1_000,
-    });
-    const known = new Set<string>();
-    socket.on("userLeft", ({ user }: PresenceEvent) => flaps.push(`${user.id} left, to u${who}`));
-    socket.on("userJoined", ({ user }: PresenceEvent) => {
-      if (known.has(user.id)) flaps.push(`${user.id} came again, to u${who}`);
-      known.add(user.id);
-    });
-    socket.on("welcome", ({ node }: { node: string }) => nodes.add(node));
-    members.push(new Member(socket, room));
-    socket.connect();
-  }
-  await eventually(() => expect(members.every(({ joined }) => joined)).toBe(true), { withinMs: 20_000 });
-  return { members, nodes, flaps };
-}
-
-function talkAll(members: readonly Member[]): { stop(): Promise<void> } {
-  let talking = true;
-  const sent = members.map(async (member, who) => {
-    for (let index = 0; talking; index++) {
-      await member.send(`m${who}-${index}`);
-      await delay(50);
-    }
-  });
-  return {
-    async stop() {
-      talking = false;
-      await Promise.all(sent);
-    },
-  };
-}
-
-/** How long members were out of the room after a lost connection, in words. */
-function recoveryOf(members: readonly Member[]): string {
-  const sorted = members.flatMap(({ outagesMs }) => outagesMs).sort((a, b) => a - b);
-  const at = (share: number) => `${Math.round(sorted[Math.ceil(share * sorted.length) - 1] ?? 0)} ms`;
-  return `${sorted.length} recoveries: p50 ${at(0.5)}, p99 ${at(0.99)}, longest ${at(1)}`;
-}
-
-/** All that was acknowledged is with every member, once and in order. */
-async function expectComplete(members: readonly Member[]): Promise<void> {
-  const end = Math.max(...members.flatMap(({ acked }) => [...acked.values()]));
-  await eventually(
-    () => {
-      for (const member of members) expect(member.messages.at(-1)?.seq).toBeGreaterThanOrEqual(end);
-    },
-    { withinMs: 20_000 },
-  );
-  for (const member of members) {
-    expect(member.violations).toEqual([]);
-    expect(member.runs).toHaveLength(1);
-    const ids = member.messages.map(({ id }) => id);
-    expect(new Set(ids).size).toBe(ids.length);
-    for (const talker of members) for (const id of talker.acked.keys()) expect(ids).toContain(id);
-  }
-}
 
 describeWithDocker("docker compose up --build", () => {
   it("[G4] [G8] serves every transport on three nodes; a killed node and a rolling restart lose nothing", {
@@ -137,39 +55,6 @@ describeWithDocker("docker compose up --build", () => {
     expect(flaps).toEqual([]);
     process.stdout.write(`docker compose, a killed node, a rolling restart and a reload: ${recoveryOf(members)}\n`);
   });
-});
-
-const REDIS_IMAGES = ["valkey/valkey:8", "redis:7", "redis:8"];
-
-describeWithDocker("docker compose with another Redis", async () => {
-  for (const image of REDIS_IMAGES) {
-    const title = `nodes chat as a user of their own who is refused nothing (REDIS_IMAGE=${image})`;
-    if (!(await imageCanBeHad(image))) {
-      it.skip(`${title} (skipped: the image is not here, and cannot be pulled)`, () => undefined);
-      continue;
-    }
-    it(title, { timeout: UP_MS }, async () => {
-      const { url, run } = await composeUp(2, { env: { REDIS_IMAGE: image } });
-      const { members } = await enter(url, "chat:another");
-      await Promise.all(members.map((member, who) => member.send(`m${who}`)));
-      await expectComplete(members);
-      const asOperator = (command: string) =>
-        run(
-          ...["exec", "--no-TTY", "redis", "sh", "-c"],
-          `REDISCLI_AUTH=$(cat /secrets/redis-password) $(command -v valkey-cli || command -v redis-cli) ${command}`,
-        );
-      const clients = (await asOperator("client list")).split("\n").filter((line) => / name=roomcast-/.test(line));
-      expect(clients).toHaveLength(2 * 3);
-      for (const line of clients) expect(line).toContain(" user=roomcast ");
-      expect((await asOperator("acl log")).trim()).toBe("");
-      for (const [setting, value] of [
-        ["appendonly", "yes"],
-        ["maxmemory-policy", "noeviction"],
-      ] as const) {
-        expect(await asOperator(`config get ${setting}`)).toContain(value);
-      }
-    });
-  }
 });
 
 describeWithDocker("docker compose with the profiles load and faults", () => {

@@ -50,6 +50,8 @@ export interface Compose {
   readonly prometheusUrl: string;
   /** `docker compose …` in this project. */
   run(...args: string[]): Promise<string>;
+  /** A shell script whose `docker compose` is this project; it ends with the first command that fails. */
+  shell(script: string): Promise<string>;
 }
 
 /**
@@ -74,7 +76,8 @@ export async function composeUp(
     await run("--profile", "*", "down", "--volumes", "--timeout", "5");
   });
   await run("up", "--build", "--wait", "--detach", "--scale", `node=${nodes}`, ...services);
-  return { url: `http://127.0.0.1:${port}`, prometheusUrl: `http://127.0.0.1:${prometheusPort}`, run };
+  const shell = (script: string) => command("sh", ["-euc", script], own);
+  return { url: `http://127.0.0.1:${port}`, prometheusUrl: `http://127.0.0.1:${prometheusPort}`, run, shell };
 }
 
 /** A token for every room from the demo, which answers everybody in docker-compose.yml. */
