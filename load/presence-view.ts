@@ -18,7 +18,7 @@ type State =
   | { readonly kind: "known"; readonly members: Set<string>; version: number };
 
 /** How a view stands beside the room's members as the server tells them. */
-export type Verdict = "equal" | "other" | "not yet" | "newer";
+export type Verdict = "equal" | "other" | "not yet" | "newer" | "unknown";
 
 /** Whom one member takes for present: what its join told, and every event since. */
 export class PresenceView {
@@ -78,6 +78,7 @@ export class PresenceView {
     const held = this.#held ?? [];
     this.#held &&= held.filter((change) => change.version > version);
     for (const change of held) if (change.version <= version) this.#apply(change);
+    if (this.#state.kind === "unknown") return "unknown";
     if (this.#state.kind !== "known" || this.#state.version < version) return "not yet";
     if (this.#state.version > version) return "newer";
     const known = this.#state.members;

@@ -133,6 +133,13 @@ describe("a load test's view of who is there", () => {
     expect(view.beside(["b", "c", "d"], 7)).toBe("equal");
   });
 
+  it("is not compared where the room was too large to be known, however small it is now", () => {
+    const { view } = viewOf();
+    view.stop();
+    view.heard("userLeft", change("a", 5));
+    expect(view.beside(["b"], 5)).toBe("unknown");
+  });
+
   it("keeps what came before the answer of a join that it was newer than", () => {
     const { view, missed } = viewOf();
     view.hold();
