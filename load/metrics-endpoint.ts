@@ -80,6 +80,7 @@ export const LEGACY_METRICS_FORMAT = false;
 export class Plugin {
   /** Resolves once the whole run's figures have been fetched; undefined while there is nothing to wait for. */
   #lastFetch: PromiseWithResolvers<void> | undefined;
+  #isWatched = false;
 
   constructor(script: { config: { plugins: Record<string, Settings> } }, events: EventEmitter) {
     const settings = script.config.plugins[PLUGIN];
@@ -87,7 +88,8 @@ export class Plugin {
     const metrics = new LoadMetrics(settings.script);
     events.on("stats", (stats: Stats) => metrics.add(stats));
     events.on("done", () => {
-      this.#lastFetch = Promise.withResolvers();
+      // Whoever has never fetched anything will not come for the last figures.
+      if (this.#isWatched) this.#lastFetch = Promise.withResolvers();
     });
     const server = createServer((request, response) => {
       if (request.method !== "GET" || request.url !== "/metrics") {
@@ -95,6 +97,7 @@ export class Plugin {
         return;
       }
       const last = this.#lastFetch;
+      this.#isWatched = true;
       void metrics.text().then((text) => {
         response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
         response.end(text, () => last?.resolve());

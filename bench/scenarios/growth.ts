@@ -10,7 +10,7 @@ const PER_SECOND = 200;
 const ROOMS_PER_CLIENT = 100;
 const SIZES = {
   full: { steps: [10, 1_000, 10_000, 100_000], seconds: 2 },
-  quick: { steps: [10, 1_000, 5_000], seconds: 1 },
+  quick: { steps: [10, 1_000], seconds: 1 },
   tiny: { steps: [10, 200], seconds: 0.3 },
 } as const;
 

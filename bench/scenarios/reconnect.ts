@@ -7,9 +7,9 @@ const GROUP = "members";
 const BYTES = 120;
 const AT_ONCE = 50;
 const ROOM_SIZE = 10;
-/** Messages that are sent at once while nobody is there, and how often. */
+/** Messages that are sent at once while nobody is there, and how often: faster, a pause of the node would have more of them under way than it takes. */
 const PER_TURN = 10;
-const TURNS_PER_SECOND = 150;
+const TURNS_PER_SECOND = 60;
 const SIZES: Readonly<Record<Size, { clients: number; missed: number }>> = {
   full: { clients: 1_000, missed: 100 },
   quick: { clients: 200, missed: 100 },

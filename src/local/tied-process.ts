@@ -1,5 +1,4 @@
-import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from "node:child_process";
 
 const SETPRIV = "/usr/bin/setpriv";
 
@@ -8,6 +7,15 @@ const running = new Map<ChildProcess, NodeJS.Signals>();
 process.once("exit", () => {
   for (const [child, signal] of running) child.kill(signal);
 });
+
+let tiesByKernel: boolean | undefined;
+
+/** Whether this machine has util-linux' setpriv; BusyBox has one of the same name that cannot do it. */
+function canTieByKernel(): boolean {
+  tiesByKernel ??=
+    process.platform === "linux" && String(spawnSync(SETPRIV, ["--help"]).stdout).includes("--pdeathsig");
+  return tiesByKernel;
+}
 
 interface TiedOptions extends SpawnOptions {
   /** What it receives when this process is gone. */
@@ -19,8 +27,7 @@ interface TiedOptions extends SpawnOptions {
  * util-linux' setpriv, which execs: the pid is that of the command), also when it is killed with SIGKILL.
  */
 export function spawnTied(command: string, args: readonly string[], { deathSignal, ...options }: TiedOptions) {
-  const byKernel = process.platform === "linux" && existsSync(SETPRIV);
-  const child = byKernel
+  const child = canTieByKernel()
     ? spawn(SETPRIV, ["--pdeathsig", deathSignal.slice("SIG".length), "--", command, ...args], options)
     : spawn(command, args, options);
   running.set(child, deathSignal);

@@ -65,16 +65,17 @@ describeWithDocker("docker compose with the profiles load and faults", () => {
       RATE_LIMITS: "off",
       DRAIN_SECONDS: "3",
       FAULT_EVERY_SECONDS: "2",
-      LOAD_SECONDS: "60",
-      LOAD_RATE: "2",
       DOCKER_SOCKET: ENGINE_SOCKET,
     };
     const { run } = await composeUp(3, { env });
     await run("build", "load");
     await run("up", "--detach", "--no-deps", "faults");
     // Rejects unless it ends with 0: nothing missing, doubled or out of order.
-    const said = await run("run", "--rm", "--no-deps", "--no-TTY", "load");
-    expect(said).toMatch(/chat\.acknowledged/);
+    const said = await run(
+      ...["run", "--rm", "--no-deps", "--use-aliases", "--no-TTY", "load"],
+      ...["chat", "--duration", "60", "--rate", "2"],
+    );
+    expect(said).toMatch(/load\.acknowledged/);
     const faults = await run("logs", "--no-log-prefix", "faults");
     await run("stop", "faults");
     expect(faults).toMatch(/ kill-node /);
