@@ -7,6 +7,9 @@ import { createServer } from "node:net";
 const PORTS = { first: 12_000, last: 32_000 };
 const MOST_TRIES = 100;
 
+/** What was given out already: two servers that are about to start, or one's two ports, must not get the same. */
+const given = new Set<number>();
+
 /** Whether a listener could be opened on this loopback port now. */
 async function isFree(port: number): Promise<boolean> {
   const server = createServer();
@@ -16,12 +19,17 @@ async function isFree(port: number): Promise<boolean> {
   });
 }
 
-/** A loopback port that nobody listens on: the preferred one where it is free, so that addresses outlive a restart. */
+/**
+ * A loopback port that nobody listens on: the preferred one where it is free, so that addresses outlive a restart; else one
+ * that this process has not been given before.
+ */
 export async function freePort(preferred?: number): Promise<number> {
   if (preferred !== undefined && (await isFree(preferred))) return preferred;
   for (let tries = 0; tries < MOST_TRIES; tries++) {
     const port = PORTS.first + Math.floor(Math.random() * (PORTS.last - PORTS.first));
-    if (await isFree(port)) return port;
+    if (given.has(port) || !(await isFree(port))) continue;
+    given.add(port);
+    return port;
   }
   throw new Error("no free port on 127.0.0.1");
 }

@@ -23,7 +23,7 @@ function pairsIn(text: string): Record<string, { expected: number; delivered: nu
 }
 
 describeWithRedis("canaries", () => {
-  it("measure delivery between every two nodes, and count as nobody's rooms, members, messages or emits", async () => {
+  it.concurrent("measure delivery between every two nodes, and count as nobody's rooms, members, messages or emits", async () => {
     const cluster = await startCluster({ nodes: 3, env: { CANARY_INTERVAL_MS: "100" } });
     for (const node of [0, 1, 2]) {
       await eventually(async () => {
@@ -49,7 +49,7 @@ describeWithRedis("canaries", () => {
     }
   });
 
-  it("show a node that does not hear, and make it unready where that was asked for", async () => {
+  it.concurrent("show a node that does not hear, and make it unready where that was asked for", async () => {
     const cluster = await startCluster({
       nodes: 2,
       env: { CANARY_INTERVAL_MS: "100" },
