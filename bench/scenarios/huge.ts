@@ -17,7 +17,7 @@ const OTHER_FILES = 500;
 /** Until what the joins left behind is done: presence, garbage. */
 const SETTLE_MS = 2_000;
 const BETWEEN_MS = 300;
-const SIZES = { full: 20_000, quick: 2_000, tiny: 20 } as const;
+const SIZES = { full: 20_000, quick: 1_000, tiny: 20 } as const;
 
 /** How many files a process may have open here; Node.js takes the hard limit by itself. */
 function fileLimit(): number {

@@ -8,7 +8,7 @@ const AT_ONCE = 20;
 const PER_SECOND = 100;
 const SIZES = {
   full: { members: 100, seconds: 3, warmUpSeconds: 6 },
-  quick: { members: 100, seconds: 1.5, warmUpSeconds: 2 },
+  quick: { members: 50, seconds: 1, warmUpSeconds: 1 },
   tiny: { members: 5, seconds: 0.3, warmUpSeconds: 0.1 },
 } as const;
 

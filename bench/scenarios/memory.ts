@@ -13,7 +13,7 @@ const SETTLE_MS = 400;
 const COLLECTIONS = 3;
 const SIZES = {
   full: { warm: 1_000, clients: 3_000 },
-  quick: { warm: 200, clients: 500 },
+  quick: { warm: 100, clients: 300 },
   tiny: { warm: 5, clients: 10 },
 } as const;
 

@@ -17,7 +17,7 @@ const LOADS = [
 
 const SIZES = {
   full: { members: 300, seconds: 2, warmUpSeconds: 4 },
-  quick: { members: 300, seconds: 1, warmUpSeconds: 1 },
+  quick: { members: 200, seconds: 0.8, warmUpSeconds: 0.8 },
   tiny: { members: 5, seconds: 0.3, warmUpSeconds: 0.1 },
 } as const;
 

@@ -11,7 +11,7 @@ const WARM_UP_FACTOR = 4;
 
 const SIZES = {
   full: { clients: 300, seconds: 3, warmUpSeconds: 5, perSecond: 200 },
-  quick: { clients: 300, seconds: 1.5, warmUpSeconds: 2, perSecond: 200 },
+  quick: { clients: 150, seconds: 1.5, warmUpSeconds: 1.5, perSecond: 200 },
   tiny: { clients: 6, seconds: 0.3, warmUpSeconds: 0.1, perSecond: 50 },
 } as const;
 
