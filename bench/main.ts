@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setUp } from "../scripts/setup.mjs";
 import { CONTENDERS, type Contender } from "./contenders/contender.ts";
 import { debianPeers } from "./contenders/debian-peers.ts";
-import { nodePeers } from "./contenders/node-peers.ts";
+import { floor, nodePeers } from "./contenders/node-peers.ts";
 import { redisBinary } from "./contenders/node-servers.ts";
 import { roomcast } from "./contenders/roomcast.ts";
 import { figuresOf } from "./goals.ts";
@@ -30,7 +30,7 @@ async function prepare(notes: string[]): Promise<Contender[]> {
     notes.push(`${name} was not measured: ${why}.`);
     say(`${name} is left out: ${why}`);
   });
-  return [roomcast, ...nodePeers(), ...outside];
+  return [roomcast, ...nodePeers(), ...outside, floor];
 }
 
 /** With `--quick` there is time for the one that is to be replaced, and the one that does nothing but write. */

@@ -16,7 +16,13 @@ CPU is what the operating system accounts to the server processes and Redis. The
 speak websocket frames by hand. Contenders have their turns in alternation (A B B A …), each round in the other direction. A
 ratio is Roomcast's median by the other's; its spread is that of the rounds. Everything is on loopback, on one machine: only the
 ratios carry over to another one. What the contenders promise is not the same: Roomcast's messages are stored, ordered and
-complete, those of all others arrive at most once.`;
+complete, those of all others arrive at most once.
+
+The row \`floor\`, where there is one, is no server and no goal, but the least that a server of this kind can cost: Socket.IO in
+front, Roomcast's own append to the log in Redis, one subscription a room, and one write of one shared frame to each member.
+Nothing is verified, authorised, counted, repaired or swept, nobody sees who is there, and nobody catches up
+(\`bench/contenders/floor-server.ts\`). Between it and the sharded adapter lies what such a log costs in any case,
+between it and Roomcast what everything else that Roomcast promises costs.`;
 
 const TAIL = `## How to repeat it
 

@@ -1,6 +1,6 @@
 import type { DialectName } from "../load/command.ts";
 
-export const CONTENDERS = ["roomcast", "sharded", "classic", "streams", "ws", "nats", "mosquitto"] as const;
+export const CONTENDERS = ["roomcast", "sharded", "classic", "streams", "ws", "nats", "mosquitto", "floor"] as const;
 export type ContenderName = (typeof CONTENDERS)[number];
 
 export interface StartOptions {

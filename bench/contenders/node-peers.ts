@@ -34,6 +34,14 @@ function socketio(name: ContenderName & ("classic" | "sharded" | "streams"), ada
   };
 }
 
+/** What no server of this kind gets under (floor-server.ts): a mark, not something to choose. */
+export const floor: Contender = {
+  name: "floor",
+  label: "the floor: Roomcast's log behind Socket.IO, nothing else",
+  dialect: "roomcast",
+  start: (options) => startNodes(options, true, (port, env) => script("floor-server.ts", env, port)),
+};
+
 export function nodePeers(): Contender[] {
   return [
     socketio("sharded", "@socket.io/redis-adapter"),

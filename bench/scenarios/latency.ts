@@ -20,8 +20,8 @@ async function send({ load }: Party, arrivals: "even" | "random", receivers: num
 
 /** One node, where the stock adapters reach everybody without Redis, and three, where they must go through it as well. */
 const CLUSTERS = [
-  { nodes: 1, prefix: "latency", names: ["roomcast", "sharded", "classic", "streams", "ws"] },
-  { nodes: 3, prefix: "latency 3 nodes", names: ["roomcast", "sharded", "classic", "streams"] },
+  { nodes: 1, prefix: "latency", names: ["roomcast", "sharded", "classic", "streams", "ws", "floor"] },
+  { nodes: 3, prefix: "latency 3 nodes", names: ["roomcast", "sharded", "classic", "streams", "floor"] },
 ] as const;
 
 async function onCluster(bench: Bench, { nodes, prefix, names }: (typeof CLUSTERS)[number]): Promise<Measurement[]> {

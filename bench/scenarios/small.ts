@@ -10,7 +10,7 @@ const AT_ONCE = 20;
 const WARM_UP_FACTOR = 4;
 
 const SIZES = {
-  full: { clients: 300, seconds: 3, warmUpSeconds: 5, perSecond: 200 },
+  full: { clients: 300, seconds: 3, warmUpSeconds: 15, perSecond: 200 },
   quick: { clients: 150, seconds: 1.5, warmUpSeconds: 1.5, perSecond: 200 },
   tiny: { clients: 6, seconds: 0.3, warmUpSeconds: 0.1, perSecond: 50 },
 } as const;
@@ -25,12 +25,12 @@ async function send({ load }: Party, perSecond: number, seconds: number) {
 export const small: Scenario = {
   name: "small",
   describe(size) {
-    const { clients, seconds, perSecond } = SIZES[size];
-    return `${clients} clients over ${NODES} nodes in rooms of ${NODES}, one member on each node; ${perSecond} messages/s from all of them in turn, ${seconds} s a round. CPU of all nodes and Redis for each message.`;
+    const { clients, seconds, warmUpSeconds, perSecond } = SIZES[size];
+    return `${clients} clients over ${NODES} nodes in rooms of ${NODES}, one member on each node; ${perSecond} messages/s from all of them in turn, ${seconds} s a round, after ${warmUpSeconds} s of ${WARM_UP_FACTOR * perSecond} messages/s, in which V8 compiles what runs often. CPU of all nodes and Redis for each message.`;
   },
   async run(bench): Promise<readonly Measurement[]> {
     const { clients, seconds, warmUpSeconds, perSecond } = SIZES[bench.size];
-    const names = ["roomcast", "sharded", "classic", "streams"] as const;
+    const names = ["roomcast", "sharded", "classic", "streams", "floor"] as const;
     return await withParties(bench.contenders(names), { nodes: NODES }, async (parties) => {
       for (const party of parties) {
         const { ports } = party.running;

@@ -13,7 +13,7 @@ describe("npm run bench", () => {
       const args = ["run", "bench", "--", "--tiny", "--scenario=room", "--scenario=join"];
       const { status, stdout, stderr } = spawnSync("npm", args, { cwd: ROOT, encoding: "utf8" });
       expect(status, stderr).toBe(0);
-      for (const peer of ["roomcast", "sharded", "classic", "streams", "ws"]) {
+      for (const peer of ["roomcast", "sharded", "classic", "streams", "ws", "floor"]) {
         expect(stdout).toMatch(new RegExp(`^\\| ${peer} +\\| [\\d.]+ `, "m"));
       }
       expect(stdout).not.toContain("written:");

@@ -10,6 +10,7 @@ import { parseOptions } from "../../bench/options.ts";
 import { compare } from "../../bench/regression.ts";
 import { page } from "../../bench/report.ts";
 import { readResults } from "../../bench/results.ts";
+import { small } from "../../bench/scenarios/small.ts";
 import { median, percentile, ratioOf } from "../../bench/statistics.ts";
 import { goalTable, table, withSpread } from "../../bench/table.ts";
 
@@ -112,6 +113,15 @@ describe("bench: ratios and goals", () => {
     expect(text).toMatch(/open|held.*not measured/);
   });
 
+  it("gives the floor a ratio but no goal, and goes without it where the committed results do", () => {
+    const values = { roomcast: [10], sharded: [10] };
+    const committed = figuresOf([measurement("small", values)]);
+    const run = figuresOf([measurement("small", { ...values, floor: [8] })]);
+    expect(run.map(({ name }) => name)).toEqual(["small beside sharded", "small beside floor"]);
+    expect(compare(run, committed).map(({ name }) => name)).toEqual(["small beside sharded"]);
+    expect(GOALS.filter(({ figure }) => figure.includes("floor"))).toEqual([]);
+  });
+
   it("calls worse only what is above the tolerance in every round", () => {
     const committed = [{ name: "a", spread: { median: 1, min: 0.9, max: 1.2 } }];
     const worse = (median: number, min: number) =>
@@ -141,6 +151,11 @@ describe("bench: the page and the command line", () => {
     for (const words of ["## room", "2026-01-31, 2 rounds, on a machine", "A note.", "| ws", "not measured"]) {
       expect(text).toContain(words);
     }
+  });
+
+  it("tells what the floor is, and how long small rooms are warmed up", () => {
+    expect(page({})).toContain("The row `floor`, where there is one, is no server and no goal");
+    expect(small.describe("full")).toContain("after 15 s of 800 messages/s");
   });
 
   it("docs/benchmarks.md is what bench/results.json makes", () => {
