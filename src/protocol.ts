@@ -46,9 +46,16 @@ export function roomType(room: string): string {
   return colon === -1 ? room : room.slice(0, colon);
 }
 
+const OWN_ROOM = "user:";
+
 /** The room of a user's own: it needs no claim of its user, and is open to nobody else without one. */
 export function roomOfUser(user: string): string {
-  return `user:${user}`;
+  return OWN_ROOM + user;
+}
+
+/** Asked at every request: the name is only made where it may be the one. */
+export function isRoomOfUser(room: string, user: string): boolean {
+  return room.length === OWN_ROOM.length + user.length && room === roomOfUser(user);
 }
 
 function text(maxBytes: number) {

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { BOUNDS, roomOfUser, roomType } from "../protocol.ts";
+import { BOUNDS, isRoomOfUser, roomType } from "../protocol.ts";
 import type { RoomPolicy } from "./room-types.ts";
 
 /** What may be allowed in a room; `*` in a token stands for all of them. */
@@ -7,8 +7,6 @@ export const PERMISSIONS = ["join", "send", "signal", "history", "moderate"] as 
 export type Permission = (typeof PERMISSIONS)[number];
 export type Grant = Permission | "*";
 
-/** What users may do in the room of their own, whatever the token says: only the application's servers speak there. */
-const OWN_ROOM: readonly Grant[] = ["join", "history"];
 /** Most room patterns in one token. */
 const MAX_PATTERNS = 100;
 /** Most bytes of one pattern: as many as a room's name. */
@@ -37,6 +35,8 @@ export type PermissionBits = number;
 
 const BIT: Readonly<Record<Permission, PermissionBits>> = { join: 1, send: 2, signal: 4, history: 8, moderate: 16 };
 const ALL: PermissionBits = 31;
+/** What users may do in the room of their own, whatever the token says: only the application's servers speak there. */
+const OWN_ROOM: PermissionBits = BIT.join | BIT.history;
 
 export function permissionBits(grants: readonly Grant[]): PermissionBits {
   let bits = 0;
@@ -78,28 +78,62 @@ class Wildcard {
   }
 }
 
-/** What one token gives, ready for being asked at every request. */
-export class Permissions {
+/** A claim `rooms`, ready for being asked at every request. */
+class Patterns {
   readonly #names = new Map<string, PermissionBits>();
   readonly #wildcards: { readonly wildcard: Wildcard; readonly bits: PermissionBits }[] = [];
 
-  /** `own`: the room of the user's own, which is a name and no pattern, whatever is in it. */
-  constructor(rooms: RoomGrants, own?: string) {
+  constructor(rooms: RoomGrants) {
     for (const [pattern, grants] of Object.entries(rooms)) {
       const bits = permissionBits(grants);
       if (pattern.includes("*")) this.#wildcards.push({ wildcard: new Wildcard(pattern), bits });
       else this.#names.set(pattern, bits);
     }
-    if (own !== undefined) this.#names.set(own, (this.#names.get(own) ?? 0) | permissionBits(OWN_ROOM));
   }
 
-  /** Everything that the matching patterns give together; `undefined` where none matches. */
   of(room: string): PermissionBits | undefined {
     let bits = this.#names.get(room);
     for (const { wildcard, bits: more } of this.#wildcards) {
       if (wildcard.matches(room)) bits = (bits ?? 0) | more;
     }
     return bits;
+  }
+}
+
+/** Claims by their JSON text, the one used last at the end: many tokens have the same, and share what was made of it. */
+const known = new Map<string, Patterns>();
+/** A claim with a longer text is shared by nobody, in characters. */
+const MAX_SHARED_TEXT = 1_024;
+/** Most claims that are remembered for sharing. */
+const MAX_SHARED = 1_000;
+
+function patternsOf(rooms: RoomGrants): Patterns {
+  const text = JSON.stringify(rooms);
+  const patterns = known.get(text) ?? new Patterns(rooms);
+  if (text.length > MAX_SHARED_TEXT) return patterns;
+  known.delete(text);
+  known.set(text, patterns);
+  const [oldest] = known.keys();
+  if (known.size > MAX_SHARED && oldest !== undefined) known.delete(oldest);
+  return patterns;
+}
+
+/** What one token gives. */
+export class Permissions {
+  readonly #patterns: Patterns;
+  readonly #user: string | undefined;
+
+  /** `user`: whose room of their own is theirs too; it is a name and no pattern, whatever is in it. */
+  constructor(rooms: RoomGrants, user?: string) {
+    this.#patterns = patternsOf(rooms);
+    this.#user = user;
+  }
+
+  /** Everything that the matching patterns give together; `undefined` where none matches. */
+  of(room: string): PermissionBits | undefined {
+    const bits = this.#patterns.of(room);
+    if (this.#user === undefined || !isRoomOfUser(room, this.#user)) return bits;
+    return (bits ?? 0) | OWN_ROOM;
   }
 
   /** Whether the token alone allows this; see `may` for the room type's part. */
@@ -110,7 +144,7 @@ export class Permissions {
 
 /** The permissions of a claim `rooms` that `roomsSchema` has checked, and of that user in the room of their own. */
 export function compilePermissions(rooms: RoomGrants, user?: string): Permissions {
-  return new Permissions(rooms, user === undefined ? undefined : roomOfUser(user));
+  return new Permissions(rooms, user);
 }
 
 /** Whether somebody may do something in a room: by the token, or because the room's type allows it to everybody. */

@@ -1,6 +1,7 @@
 import type { Server as HttpServer } from "node:http";
 import type { Server as HttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
+import { sharedListener } from "../shared-listener.ts";
 
 /** Resolves once the server listens; rejects where it cannot. */
 export function listen(server: HttpServer | HttpsServer, port: number, host: string): Promise<void> {
@@ -30,9 +31,10 @@ export class TcpConnections {
   readonly #open = new Set<Socket>();
 
   constructor(server: HttpServer | HttpsServer) {
+    const forget = sharedListener((tcp: Socket) => this.#open.delete(tcp));
     server.on("connection", (tcp: Socket) => {
       this.#open.add(tcp);
-      tcp.once("close", () => this.#open.delete(tcp));
+      tcp.on("close", forget);
     });
   }
 

@@ -11,7 +11,7 @@ export type RateLimits = Readonly<Record<RateKind, Rate>>;
 export class Rates {
   readonly #limits: RateLimits | "off";
   readonly #now: (() => number) | undefined;
-  readonly #budgets: Partial<Record<RateKind, Budget>> = {};
+  #budgets: Partial<Record<RateKind, Budget>> | undefined;
 
   /** `now`: a clock in milliseconds that never runs backwards. */
   constructor(limits: RateLimits | "off", now?: () => number) {
@@ -22,6 +22,7 @@ export class Rates {
   /** Takes one from the budget, or answers in how many milliseconds there will be one; then nothing was taken. */
   take(kind: RateKind): number | undefined {
     if (this.#limits === "off") return undefined;
+    this.#budgets ??= {};
     this.#budgets[kind] ??= new Budget(this.#limits[kind], this.#now);
     return this.#budgets[kind].take();
   }

@@ -3,6 +3,7 @@ import type { Server, Socket } from "socket.io";
 import type { AddressOf } from "../client-address.ts";
 import { ERRORS, RoomcastError } from "../errors.ts";
 import { Budget, type Rate } from "../room/budget.ts";
+import { sharedListener } from "../shared-listener.ts";
 
 /** An Engine.IO session, and what makes and watches them. */
 export type Engine = Server["engine"];
@@ -39,6 +40,8 @@ export class Admission {
   readonly #options: AdmissionOptions;
   readonly #newcomers: Budget;
   readonly #byAddress = new Map<string, number>();
+  readonly #addresses = new WeakMap<EngineSession, string>();
+  readonly #onClose = sharedListener((session: EngineSession) => this.#closed(session));
   #sessions = 0;
 
   constructor(options: AdmissionOptions) {
@@ -87,13 +90,18 @@ export class Admission {
     const address = this.#options.addressOf(session.request);
     this.#sessions += 1;
     if (address !== undefined) this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1);
-    session.once("close", () => {
-      this.#sessions -= 1;
-      if (address === undefined) return;
-      const left = (this.#byAddress.get(address) ?? 0) - 1;
-      if (left > 0) this.#byAddress.set(address, left);
-      else this.#byAddress.delete(address);
-    });
+    if (address !== undefined) this.#addresses.set(session, address);
+    // Engine.IO tells it once.
+    session.on("close", this.#onClose);
+  }
+
+  #closed(session: EngineSession): void {
+    this.#sessions -= 1;
+    const address = this.#addresses.get(session);
+    if (address === undefined) return;
+    const left = (this.#byAddress.get(address) ?? 0) - 1;
+    if (left > 0) this.#byAddress.set(address, left);
+    else this.#byAddress.delete(address);
   }
 }
 

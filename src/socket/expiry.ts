@@ -1,53 +1,47 @@
 /** Clients hear this long before their token ends, in milliseconds. */
 const WARNING_MS = 60_000;
-/** A Node timer past 24.8 days fires at once, so far-off moments are approached in steps, in milliseconds. */
-const LONGEST_STEP_MS = 24 * 60 * 60 * 1_000;
+/** So late may a warning or an end be, in milliseconds. */
+const LOOK_EVERY_MS = 500;
 
-export interface ExpiryEvents {
+/** Somebody whose token ends at some time. Times are Unix milliseconds. */
+export interface Expiring {
+  /** The end of the token that it has now: a renewed one has another. */
+  readonly expiresAt: number;
+  /** The end that it was warned of, if it was. */
+  warnedOf: number | undefined;
   expiring(expiresAt: number): void;
   expired(): void;
 }
 
-/** The end of a connection's token. `renew` moves it; `stop` when the connection is gone. Times are Unix milliseconds. */
-export class Expiry {
-  readonly #events: ExpiryEvents;
-  #expiresAt: number;
-  #warned = false;
-  #timer: NodeJS.Timeout | undefined;
+/**
+ * Warns of the ends of tokens, and tells of them. One timer looks at everybody: a timer for each is 400 bytes that an idle
+ * client keeps, and 20,000 comparisons are a millisecond (docs/performance.md).
+ */
+export class Expiries {
+  readonly #everybody: () => Iterable<Expiring>;
+  readonly #timer: NodeJS.Timeout;
 
-  constructor(expiresAt: number, events: ExpiryEvents) {
-    this.#events = events;
-    this.#expiresAt = expiresAt;
-    this.#arm();
-  }
-
-  renew(expiresAt: number): void {
-    this.stop();
-    this.#expiresAt = expiresAt;
-    this.#warned = false;
-    this.#arm();
+  /** `everybody`: whom there is at that moment; somebody may leave while it is read. */
+  constructor(everybody: () => Iterable<Expiring>) {
+    this.#everybody = everybody;
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
+    clearInterval(this.#timer);
   }
 
-  #arm(): void {
-    const left = Math.max(0, this.#expiresAt - Date.now());
-    const next = left > WARNING_MS ? left - WARNING_MS : this.#warned ? left : 0;
-    this.#timer = setTimeout(() => this.#tick(), Math.min(next, LONGEST_STEP_MS)).unref();
-  }
-
-  #tick(): void {
-    const left = this.#expiresAt - Date.now();
-    if (left <= 0) {
-      this.#events.expired();
-      return;
+  #look(): void {
+    const now = Date.now();
+    for (const one of this.#everybody()) {
+      const { expiresAt } = one;
+      if (expiresAt - now > WARNING_MS) continue;
+      if (expiresAt <= now) {
+        one.expired();
+      } else if (one.warnedOf !== expiresAt) {
+        one.warnedOf = expiresAt;
+        one.expiring(expiresAt);
+      }
     }
-    if (left <= WARNING_MS && !this.#warned) {
-      this.#warned = true;
-      this.#events.expiring(this.#expiresAt);
-    }
-    this.#arm();
   }
 }

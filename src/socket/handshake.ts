@@ -21,8 +21,9 @@ function takeToken({ handshake }: Socket): string {
   const fromAuth: unknown = auth.token;
   const bearer = /^Bearer (\S+)$/i.exec(headers.authorization ?? "")?.[1];
   // The adapter answers `fetchSockets` of other nodes with the whole handshake, through Redis.
-  delete auth.token;
-  delete headers.authorization;
+  const { token: _token, ...others } = auth;
+  handshake.auth = others;
+  if (headers.authorization !== undefined) delete headers.authorization;
   // Not a way to connect, but some clients put it there.
   if (query.token !== undefined) {
     delete query.token;

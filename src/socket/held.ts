@@ -6,19 +6,20 @@ import { Budget, type Rate } from "../room/budget.ts";
 import type { Connection } from "../room/connection.ts";
 import type { RoomContext } from "../room/context.ts";
 import { leaveAll } from "../room/leave.ts";
-import { Expiry, type ExpiryEvents } from "./expiry.ts";
+import type { Expiring } from "./expiry.ts";
 import type { Subject } from "./obey.ts";
 import type { Debtor } from "./outbound-budget.ts";
 import type { SocketOutlet } from "./outlet.ts";
 
 /** A connection of this node, and all that others do with it: hand it over, close it, end it, carry orders out on it. */
-export class Held implements Movable, Debtor, Subject, ExpiryEvents {
+export class Held implements Movable, Debtor, Subject, Expiring {
   readonly connection: Connection;
   readonly outlet: SocketOutlet;
-  readonly expiry: Expiry;
+  warnedOf: number | undefined;
   readonly #context: RoomContext;
   readonly #socket: Socket;
-  readonly #refusals: Budget;
+  readonly #refusalRate: Rate | "off";
+  #refusals: Budget | undefined;
 
   /** `refusals`: how many requests may be refused for their rate before the connection is ended. */
   constructor(
@@ -32,12 +33,15 @@ export class Held implements Movable, Debtor, Subject, ExpiryEvents {
     this.#socket = socket;
     this.connection = connection;
     this.outlet = outlet;
-    this.#refusals = new Budget(refusals);
-    this.expiry = new Expiry(connection.identity.expiresAt, this);
+    this.#refusalRate = refusals;
   }
 
   get pending(): number {
     return this.connection.pending;
+  }
+
+  get expiresAt(): number {
+    return this.connection.identity.expiresAt;
   }
 
   get owed(): number {
@@ -76,6 +80,7 @@ export class Held implements Movable, Debtor, Subject, ExpiryEvents {
 
   /** A request was refused for its rate; who goes on all the same is ended. True where that was now. */
   wasRefused(): boolean {
+    this.#refusals ??= new Budget(this.#refusalRate);
     if (this.#refusals.take() === undefined) return false;
     endForGood(this.#socket, new RoomcastError("rate_limited", "this connection went on asking past its limits"));
     return true;

@@ -12,7 +12,11 @@ export class KnownSessions {
 
   constructor(io: Server) {
     io.on("new_namespace", (namespace) => {
-      if (namespace.name !== MAIN) namespace.on("connection", (socket: Socket) => this.add(socket));
+      if (namespace.name === MAIN) return;
+      namespace.on("connection", (socket: Socket) => {
+        this.add(socket);
+        socket.once("disconnect", () => this.remove(socket));
+      });
     });
   }
 
@@ -21,13 +25,14 @@ export class KnownSessions {
   }
 
   /** A session may have one socket in each namespace; it counts once, until the last of them is gone. */
-  add(socket: Socket): void {
-    const { conn } = socket;
+  add({ conn }: Socket): void {
     this.#sockets.set(conn, (this.#sockets.get(conn) ?? 0) + 1);
-    socket.once("disconnect", () => {
-      const left = (this.#sockets.get(conn) ?? 0) - 1;
-      if (left > 0) this.#sockets.set(conn, left);
-      else this.#sockets.delete(conn);
-    });
+  }
+
+  /** Once the socket is disconnected. */
+  remove({ conn }: Socket): void {
+    const left = (this.#sockets.get(conn) ?? 0) - 1;
+    if (left > 0) this.#sockets.set(conn, left);
+    else this.#sockets.delete(conn);
   }
 }

@@ -1,8 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Socket } from "socket.io";
+import type { Server, Socket } from "socket.io";
 import { Frame } from "../feed/frame.ts";
 import type { ServerEvents } from "../protocol.ts";
 import type { Port } from "../room/connection.ts";
+import { sharedListener } from "../shared-listener.ts";
 import { DirectWrite } from "./direct-write.ts";
 
 /** How often a connection that owes too much is looked at again, in milliseconds. */
@@ -30,9 +31,15 @@ function isWebsocket(value: unknown): value is Websocket {
 /** A signal as Socket.IO encoded it, with or without binary, in the namespace `/`. */
 const SIGNAL = /^(?:2|5\d+-)\["signal",/;
 
-/** Engine.IO's packet as its `packetCreate` event gives it. */
-interface EnginePacket {
-  readonly data?: string | ArrayBufferView;
+type Client = Socket["client"];
+
+/** Socket.IO's client writes its packets by this method; the types hide it. */
+const WRITE = "writeToEngine";
+
+/** As Socket.IO itself would. */
+function writeByEngine(client: Client, packets: unknown, options: unknown): void {
+  const write: unknown = Reflect.get(Object.getPrototypeOf(client), WRITE);
+  if (typeof write === "function") Reflect.apply(write, client, [packets, options]);
 }
 
 /**
@@ -52,12 +59,14 @@ export class SocketOutlet implements Port {
   /** A request that came by polling is kept unread. */
   #keepsRequest = false;
   readonly #signalDropped: () => void;
-  readonly #onPacket = (packet: EnginePacket) => this.#count(packet);
-  readonly #onFlush = () => {
-    this.#handed = this.#waiting;
-    this.#waiting = 0;
-  };
-  readonly #release: () => void;
+
+  /** By Engine.IO's connection: what hears of it is shared by all outlets. */
+  static readonly #outlets = new WeakMap<object, SocketOutlet>();
+  static readonly #onWrite = sharedListener((client: Client, packets: unknown, options: unknown) => {
+    const outlet = SocketOutlet.#outlets.get(client.conn);
+    if (outlet === undefined) writeByEngine(client, packets, options);
+    else outlet.#writePackets(packets, options);
+  });
 
   /**
    * `maxBytes`: what the connection may owe before its readers leave the live stream. `signalDropped` is called for each
@@ -69,16 +78,35 @@ export class SocketOutlet implements Port {
     this.#maxBytes = maxBytes;
     this.#direct = new DirectWrite(socket.conn);
     this.#signalDropped = signalDropped;
-    socket.conn.on("packetCreate", this.#onPacket);
-    socket.conn.on("flush", this.#onFlush);
-    this.#release = this.#interceptPackets();
+    const { conn, client } = socket;
+    SocketOutlet.#outlets.set(conn, this);
+    // What Socket.IO writes itself (acknowledgements, signals, presence of small rooms) comes by its client's
+    // `writeToEngine`: the one place where signals can be told from the rest and left out, and from where a packet of
+    // text can go the direct way too.
+    if (typeof Reflect.get(client, WRITE) !== "function")
+      throw new Error("Socket.IO's client has no writeToEngine: signals cannot be dropped");
+    Reflect.set(client, WRITE, SocketOutlet.#onWrite);
+  }
+
+  /** Hears of everything that this engine hands to its transports; before there are outlets. */
+  static watch(engine: Server["engine"]): void {
+    engine.on("flush", (connection: object) => {
+      const outlet = SocketOutlet.#outlets.get(connection);
+      if (outlet !== undefined) outlet.#flushed();
+    });
+  }
+
+  /** That of an Engine.IO connection. */
+  static of(connection: object | undefined): SocketOutlet | undefined {
+    return connection && SocketOutlet.#outlets.get(connection);
   }
 
   /** The socket is gone; its connection may go on with another one, which has an outlet of its own. */
   release(): void {
-    this.#socket.conn.off("packetCreate", this.#onPacket);
-    this.#socket.conn.off("flush", this.#onFlush);
-    this.#release();
+    const { conn, client } = this.#socket;
+    if (SocketOutlet.#outlets.get(conn) !== this) return;
+    SocketOutlet.#outlets.delete(conn);
+    Reflect.deleteProperty(client, WRITE);
   }
 
   write(frame: Frame): boolean {
@@ -92,8 +120,10 @@ export class SocketOutlet implements Port {
     // Engine.IO's transports take `wsPreEncodedFrame` as it is; polling, and a packet that waits for an upgrade, use the text.
     for (const part of frame.parts) {
       const options = { compress: false, wsPreEncodedFrame: [part.websocket] };
+      this.#waiting += part.text.length;
       this.#socket.conn.write(part.text, options);
     }
+    this.#bound(this.owed);
     return !this.#owesTooMuch;
   }
 
@@ -165,24 +195,9 @@ export class SocketOutlet implements Port {
     return this.owed > this.#maxBytes;
   }
 
-  /**
-   * What Socket.IO writes itself (acknowledgements, signals, presence of small rooms) comes by its client's
-   * `writeToEngine`: the one place where signals can be told from the rest and left out, and from where a packet of text
-   * can go the direct way too. Returns what undoes it.
-   */
-  #interceptPackets(): () => void {
-    const { client } = this.#socket;
-    const write: unknown = Reflect.get(client, "writeToEngine");
-    if (typeof write !== "function")
-      throw new Error("Socket.IO's client has no writeToEngine: signals cannot be dropped");
-    const guarded = (packets: unknown, options: unknown) => {
-      if (this.#owesTooMuch && isSignal(packets)) this.#signalDropped();
-      else if (!this.#writeDirectly(packets, options)) Reflect.apply(write, client, [packets, options]);
-    };
-    Reflect.set(client, "writeToEngine", guarded);
-    return () => {
-      if (Reflect.get(client, "writeToEngine") === guarded) Reflect.deleteProperty(client, "writeToEngine");
-    };
+  #writePackets(packets: unknown, options: unknown): void {
+    if (this.#owesTooMuch && isSignal(packets)) this.#signalDropped();
+    else if (!this.#writeDirectly(packets, options)) this.#giveToEngine(packets, options);
   }
 
   /** False where the packet has attachments, is encoded for many already, or must wait: then nothing was written. */
@@ -196,9 +211,18 @@ export class SocketOutlet implements Port {
     return true;
   }
 
-  #count({ data }: EnginePacket): void {
-    this.#waiting += data === undefined ? 0 : typeof data === "string" ? data.length : data.byteLength;
+  /** Whatever goes by Engine.IO waits in its buffer until that tells of a flush. */
+  #giveToEngine(packets: unknown, options: unknown): void {
+    const { client, conn } = this.#socket;
+    // Socket.IO drops those without a word where the transport cannot take them at once.
+    if (!isVolatile(options) || conn.transport.writable) this.#waiting += sizeOf(packets);
+    writeByEngine(client, packets, options);
     this.#bound(this.owed);
+  }
+
+  #flushed(): void {
+    this.#handed = this.#waiting;
+    this.#waiting = 0;
   }
 
   #bound(owed: number): void {
@@ -223,6 +247,17 @@ export class SocketOutlet implements Port {
 function isSignal(packets: unknown): boolean {
   const first: unknown = Array.isArray(packets) ? packets[0] : packets;
   return typeof first === "string" && SIGNAL.test(first);
+}
+
+function isVolatile(options: unknown): boolean {
+  return typeof options === "object" && options !== null && "volatile" in options && options.volatile === true;
+}
+
+/** Of one encoded packet, or of it and its attachments, in characters and bytes. */
+function sizeOf(packets: unknown): number {
+  if (Array.isArray(packets)) return packets.reduce((sum: number, packet: unknown) => sum + sizeOf(packet), 0);
+  if (typeof packets === "string") return packets.length;
+  return ArrayBuffer.isView(packets) ? packets.byteLength : 0;
 }
 
 /** The adapter's broadcasts carry one frame for all. */

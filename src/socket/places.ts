@@ -7,7 +7,8 @@ import { RoomcastError } from "../errors.ts";
 export class Places<Holder extends object> {
   readonly #maxAll: number;
   readonly #maxPerUser: number;
-  readonly #holders = new Map<Holder, string>();
+  readonly #holders = new WeakMap<Holder, string>();
+  #taken = 0;
   readonly #users = new Map<string, number>();
 
   constructor(maxAll: number, maxPerUser: number) {
@@ -16,19 +17,20 @@ export class Places<Holder extends object> {
   }
 
   get taken(): number {
-    return this.#holders.size;
+    return this.#taken;
   }
 
   /** Throws `too_many_connections`. */
   take(holder: Holder, user: string): void {
     if (this.#holders.has(holder)) return;
-    if (this.#holders.size >= this.#maxAll) {
+    if (this.#taken >= this.#maxAll) {
       throw new RoomcastError("too_many_connections", "this node has as many connections as it may have");
     }
     if ((this.#users.get(user) ?? 0) >= this.#maxPerUser) {
       throw new RoomcastError("too_many_connections", `${user} has ${this.#maxPerUser} connections to this node`);
     }
     this.#holders.set(holder, user);
+    this.#taken += 1;
     this.#users.set(user, (this.#users.get(user) ?? 0) + 1);
   }
 
@@ -37,6 +39,7 @@ export class Places<Holder extends object> {
     const user = this.#holders.get(holder);
     if (user === undefined) return;
     this.#holders.delete(holder);
+    this.#taken -= 1;
     const left = (this.#users.get(user) ?? 0) - 1;
     if (left > 0) this.#users.set(user, left);
     else this.#users.delete(user);

@@ -21,8 +21,10 @@ import { renewToken } from "../room/renew.ts";
 import { sendMessage } from "../room/send.ts";
 import { sendSignal } from "../room/signal.ts";
 import { withdraw } from "../room/withdraw.ts";
+import { sharedListener } from "../shared-listener.ts";
 import { Admission } from "./admission.ts";
 import { type DispatchOptions, dispatch, type Verbs } from "./dispatch.ts";
+import { Expiries } from "./expiry.ts";
 import { guardFrames } from "./flood.ts";
 import { Handshakes } from "./handshake.ts";
 import { HandshakeRequests } from "./handshake-requests.ts";
@@ -107,8 +109,8 @@ export class SocketServer {
   readonly #requests: HandshakeRequests;
   /** By the connection's id, which is the socket's. */
   readonly #connections = new Map<string, Held>();
-  /** By Engine.IO's session. */
-  readonly #outlets = new Map<string, SocketOutlet>();
+  readonly #expiries: Expiries;
+  readonly #onDisconnect = sharedListener((socket: Socket, reason: string) => this.#disconnected(socket, reason));
   readonly #budget: OutboundBudget;
   readonly #verbs: Verbs;
   readonly #dispatch: DispatchOptions;
@@ -137,6 +139,8 @@ export class SocketServer {
       connectTimeout: options.handshakeTimeoutMs,
     });
     this.#budget = new OutboundBudget(options.outboundBytesPerNode, () => this.#connections.values());
+    SocketOutlet.watch(this.io.engine);
+    this.#expiries = new Expiries(() => this.#connections.values());
     this.#known = new KnownSessions(this.io);
     this.#places = new Places(options.maxConnections, options.maxConnectionsPerUser);
     this.#admission = new Admission({
@@ -236,13 +240,13 @@ export class SocketServer {
     for (const connection of this.#connections.values()) connection.move();
     await this.io.close();
     this.#budget.stop();
+    this.#expiries.stop();
   }
 
   /** What a polling client posts is not read while it owes too much; a websocket is paused by its outlet. */
   #readRequest(request: IncomingMessage, response: ServerResponse, next: () => void): void {
-    const session =
-      request.method === "POST" ? URL.parse(request.url ?? "", "http://node")?.searchParams.get("sid") : null;
-    const outlet = this.#outlets.get(session ?? "");
+    const id = request.method === "POST" ? URL.parse(request.url ?? "", "http://node")?.searchParams.get("sid") : null;
+    const outlet = SocketOutlet.of(this.#sessionOf(id ?? ""));
     if (outlet === undefined) {
       next();
       return;
@@ -254,25 +258,24 @@ export class SocketServer {
     );
   }
 
+  /** By Engine.IO's name of it, which its requests carry. */
+  #sessionOf(id: string): object | undefined {
+    const sessions: unknown = Reflect.get(this.io.engine, "clients");
+    if (typeof sessions !== "object" || sessions === null || !Object.hasOwn(sessions, id)) return undefined;
+    const session: unknown = Reflect.get(sessions, id);
+    return typeof session === "object" && session !== null ? session : undefined;
+  }
+
   #connected(socket: Socket): void {
     const { nodeName, rates, floods, welcomeLimits, outboundBytes } = this.#options;
     const identity = this.#handshakes.identityOf(socket);
     const outlet = new SocketOutlet(socket, outboundBytes, this.#events.signalDropped);
-    const session = sessionOf(socket);
-    this.#outlets.set(session, outlet);
     const connection = new Connection(socket.id, identity, outlet, new Rates(rates));
     this.#known.add(socket);
     const held = new Held(this.#context, socket, connection, outlet, floods === "off" ? "off" : floods.refusals);
     this.#connections.set(connection.id, held);
     if (!this.#options.keepRequests) this.#requests.forget(socket.conn);
-    socket.on("disconnect", (reason) => {
-      held.expiry.stop();
-      this.#connections.delete(connection.id);
-      this.#places.give(socket);
-      outlet.release();
-      if (this.#outlets.get(session) === outlet) this.#outlets.delete(session);
-      this.#disconnected(connection, reason);
-    });
+    socket.on("disconnect", this.#onDisconnect);
     dispatch(socket, connection, this.#verbs, this.#dispatch);
     const welcome: ServerEvents["welcome"] = {
       connectionId: socket.id,
@@ -314,17 +317,21 @@ export class SocketServer {
       getHistory: (connection, request, call) => getHistory(context, connection, request, call),
       getMembers: (connection, request, call) => getMembers(context, connection, request, call),
       setState: (connection, request, call) => setState(context, connection, request, call),
-      renewToken: async (connection, request, call) => {
-        await renewToken(context, this.#verifier, connection, request, call);
-        this.#connections.get(connection.id)?.expiry.renew(connection.identity.expiresAt);
-      },
+      renewToken: (connection, request, call) => renewToken(context, this.#verifier, connection, request, call),
       kickMember: (connection, request, call) => kickMember(context, connection, request, call),
       unbanMember: (connection, request, call) => unbanMember(context, connection, request, call),
       closeRoom: (connection, request, call) => closeRoom(context, connection, request, call),
     };
   }
 
-  #disconnected(connection: Connection, reason: string): void {
+  #disconnected(socket: Socket, reason: string): void {
+    const held = this.#connections.get(socket.id);
+    if (held === undefined) return;
+    const { connection, outlet } = held;
+    this.#connections.delete(socket.id);
+    this.#known.remove(socket);
+    this.#places.give(socket);
+    outlet.release();
     leaveAll(this.#context, connection, reason === LEFT_BY_ITSELF ? 0 : this.#context.limits.graceMs);
     this.#events.disconnected(connection, reason);
   }
@@ -337,10 +344,4 @@ function roomOf(payload: unknown): string | undefined {
 
 function originsOf(origins: readonly string[] | "*"): string | string[] {
   return origins === "*" ? "*" : [...origins];
-}
-
-/** Engine.IO's name of the session, which its requests carry. */
-function sessionOf({ conn }: Socket): string {
-  const id: unknown = Reflect.get(conn, "id");
-  return String(id);
 }

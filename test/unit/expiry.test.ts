@@ -1,18 +1,28 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Expiry } from "../../src/socket/expiry.ts";
+import { Expiries, type Expiring } from "../../src/socket/expiry.ts";
 
 const DAY_MS = 24 * 60 * 60 * 1_000;
+/** As late as a look may be. */
+const LATE_MS = 500;
 
-function expiry(inMs: number) {
+/** One whose token ends in `inMs`; it is out once that was told. */
+function someone(inMs: number) {
   const told: string[] = [];
-  const made = new Expiry(Date.now() + inMs, {
-    expiring: (expiresAt) => told.push(`expiring in ${expiresAt - Date.now()}`),
-    expired: () => told.push("expired"),
-  });
-  return { made, told };
+  const everybody = new Set<Expiring>();
+  const one = {
+    expiresAt: Date.now() + inMs,
+    warnedOf: undefined,
+    expiring: (expiresAt: number) => told.push(`ends in ${Math.ceil((expiresAt - Date.now()) / 1_000)} s`),
+    expired: () => {
+      told.push("expired");
+      everybody.delete(one);
+    },
+  };
+  everybody.add(one);
+  return { one, told, expiries: new Expiries(() => everybody) };
 }
 
-describe("Expiry", () => {
+describe("Expiries", () => {
   beforeEach(() => {
     vi.useFakeTimers();
   });
@@ -21,47 +31,52 @@ describe("Expiry", () => {
   });
 
   it("[G7] warns a minute before, and ends at the end", () => {
-    const { told } = expiry(10 * 60_000);
+    const { told } = someone(10 * 60_000);
     vi.advanceTimersByTime(9 * 60_000 - 1);
     expect(told).toEqual([]);
-    vi.advanceTimersByTime(1);
-    expect(told).toEqual(["expiring in 60000"]);
-    vi.advanceTimersByTime(59_999);
+    vi.advanceTimersByTime(1 + LATE_MS);
+    expect(told).toEqual(["ends in 60 s"]);
+    vi.advanceTimersByTime(59_999 - LATE_MS);
     expect(told).toHaveLength(1);
-    vi.advanceTimersByTime(1);
-    expect(told).toEqual(["expiring in 60000", "expired"]);
+    vi.advanceTimersByTime(1 + LATE_MS);
+    expect(told).toEqual(["ends in 60 s", "expired"]);
   });
 
   it("[G7] a token for longer than a Node timer can wait (24.8 days) does not end at once", () => {
-    const { told } = expiry(100 * DAY_MS);
-    vi.advanceTimersByTime(100 * DAY_MS - 60_001);
+    const { told } = someone(100 * DAY_MS);
+    vi.advanceTimersByTime(30_000);
+    vi.setSystemTime(Date.now() + 100 * DAY_MS - 120_000);
+    vi.advanceTimersByTime(LATE_MS);
     expect(told).toEqual([]);
-    vi.advanceTimersByTime(60_001);
-    expect(told).toEqual(["expiring in 60000", "expired"]);
+    vi.advanceTimersByTime(90_000);
+    expect(told.at(-1)).toBe("expired");
   });
 
   it("tells nobody before it was made: a token that ends in this moment", () => {
-    const { told } = expiry(0);
+    const { told } = someone(0);
     expect(told).toEqual([]);
-    vi.advanceTimersByTime(1);
+    vi.advanceTimersByTime(LATE_MS);
     expect(told).toEqual(["expired"]);
   });
 
-  it("warns at once where less than a minute is left", () => {
-    const { told } = expiry(5_000);
-    vi.advanceTimersByTime(1);
-    expect(told).toEqual(["expiring in 5000"]);
+  it("warns soon where less than a minute is left", () => {
+    const { told } = someone(5_000);
+    vi.advanceTimersByTime(LATE_MS);
+    expect(told).toEqual(["ends in 5 s"]);
     vi.advanceTimersByTime(5_000);
     expect(told.at(-1)).toBe("expired");
   });
 
-  it("goes by the new token after renewing, and is silent after stop", () => {
-    const { made, told } = expiry(5_000);
-    made.renew(Date.now() + 10 * 60_000);
+  it("goes by the new token after renewing, warns of that one anew, and is silent after stop", () => {
+    const { one, told, expiries } = someone(5_000);
+    vi.advanceTimersByTime(LATE_MS);
+    one.expiresAt = Date.now() + 10 * 60_000;
     vi.advanceTimersByTime(60_000);
-    expect(told).toEqual([]);
-    made.stop();
+    expect(told).toEqual(["ends in 5 s"]);
+    vi.advanceTimersByTime(8 * 60_000 + LATE_MS);
+    expect(told).toEqual(["ends in 5 s", "ends in 60 s"]);
+    expiries.stop();
     vi.advanceTimersByTime(DAY_MS);
-    expect(told).toEqual([]);
+    expect(told).toHaveLength(2);
   });
 });

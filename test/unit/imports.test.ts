@@ -13,6 +13,7 @@ const GROUND = [
   "loopback.ts",
   "payloads.ts",
   "protocol.ts",
+  "shared-listener.ts",
   "variables.ts",
 ];
 
@@ -43,6 +44,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "loopback.ts": [],
   "payloads.ts": ["protocol.ts"],
   "protocol.ts": ["errors.ts"],
+  "shared-listener.ts": [],
   "variables.ts": ["telemetry"],
   "version.ts": [],
 };

@@ -23,6 +23,35 @@ function fits(pattern: string, room: string): boolean {
   return fits(pattern.slice(1), room) || (room !== "" && fits(pattern, room.slice(1)));
 }
 
+describe("claims that several tokens have in common", () => {
+  const claim = { "chat:*": ["join"], "user:anna": ["send"] } satisfies RoomGrants;
+
+  test("give each user a room of their own, and nobody another's", () => {
+    const [anna, ben] = [compilePermissions(claim, "anna"), compilePermissions(claim, "ben")];
+    for (const permissions of [anna, ben]) expect(permissions.allows("chat:1", "join")).toBe(true);
+    expect(["join", "history", "send"].map((what) => anna.allows("user:anna", what as "join"))).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    expect(["join", "history", "send"].map((what) => ben.allows("user:ben", what as "join"))).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect(ben.allows("user:anna", "join")).toBe(false);
+    expect(compilePermissions(claim).of("user:ben")).toBeUndefined();
+  });
+
+  test("are told apart, however many there are", () => {
+    const made = Array.from({ length: 2_500 }, (_, i) => compilePermissions({ [`chat:${i}`]: ["join"] }));
+    for (const [i, permissions] of made.entries()) {
+      expect(permissions.allows(`chat:${i}`, "join")).toBe(true);
+      expect(permissions.allows(`chat:${i + 1}`, "join")).toBe(false);
+    }
+  });
+});
+
 describe("patterns", () => {
   test.each([
     ["chat:42", "chat:42", true],
