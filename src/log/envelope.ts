@@ -16,6 +16,12 @@ export type Heard =
 
 const STOCK: Heard = { kind: "stock" };
 const AFTER_HEADER = '"uid":"roomcast","nsp":"/","type":3,"data":{"opts":{"rooms":[';
+/** Numbers of at most 15 digits are exact; an epoch has at most `BOUNDS.epochBytes`. */
+const HEADER = new RegExp(
+  `^\\{"seq":(\\d{1,15}),"prev":(\\d{1,15}),"ts":(\\d{1,15}),"epoch":"([\\w-]{1,64})",${AFTER_HEADER.replaceAll(/[[\]{}]/g, "\\$&")}`,
+);
+/** More than the longest start. */
+const MOST_HEADER_BYTES = 256;
 const BEFORE_BODY = Buffer.from('],"except":[],"flags":{}},"packet":{"type":2,"nsp":"/","data":["message",');
 const END = "]}}}";
 const PRESENCE_START = '{"version":';
@@ -32,22 +38,19 @@ export function decode(bytes: Buffer): Heard {
 }
 
 function decodeEntry(bytes: Buffer): Heard | undefined {
-  const header = new Header(bytes);
-  const seq = header.number('{"seq":');
-  const prev = header.number(',"prev":');
-  const ts = header.number(',"ts":');
-  const epoch = header.word(',"epoch":"', '",');
-  if (seq === undefined || prev === undefined || ts === undefined || epoch === undefined) return undefined;
-  if (!header.text(AFTER_HEADER)) return undefined;
+  // One look at the fixed start: each slice that is made of the bytes costs more than matching it.
+  const [header, seq, prev, ts, epoch] = HEADER.exec(bytes.toString("latin1", 0, MOST_HEADER_BYTES)) ?? [];
+  if (header === undefined || epoch === undefined) return undefined;
   // The room's name stands there as JSON text, in which no quote is bare: the first match is the real one.
-  const found = bytes.indexOf(BEFORE_BODY, header.at);
+  const found = bytes.indexOf(BEFORE_BODY, header.length);
   if (found === -1) return undefined;
   const start = found + BEFORE_BODY.length;
   const end = bytes.length - END.length;
   if (end - start < 2 || bytes[start] !== 0x7b || bytes[end - 1] !== 0x7d) return undefined;
   if (bytes.toString("latin1", end) !== END) return undefined;
   // Copied: the bytes are a piece of a chunk of the Redis connection, which would stay in memory with it.
-  return { kind: "entry", entry: { epoch, seq, ts, prev, body: Buffer.from(bytes.subarray(start, end)) } };
+  const body = Buffer.from(bytes.subarray(start, end));
+  return { kind: "entry", entry: { epoch, seq: Number(seq), ts: Number(ts), prev: Number(prev), body } };
 }
 
 function decodePresence(bytes: Buffer): Heard | undefined {
@@ -84,50 +87,4 @@ function isMember(value: unknown): value is Member {
   return (
     (value.name === undefined || typeof value.name === "string") && (value.state === undefined || isRecord(value.state))
   );
-}
-
-const MOST_DIGITS = 15;
-const MOST_WORD = 64;
-
-/** Walks over the fixed start of an entry's envelope. */
-class Header {
-  readonly #bytes: Buffer;
-  at = 0;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
-  text(expected: string): boolean {
-    const end = this.at + expected.length;
-    if (this.#bytes.toString("latin1", this.at, end) !== expected) return false;
-    this.at = end;
-    return true;
-  }
-
-  number(before: string): number | undefined {
-    if (!this.text(before)) return undefined;
-    const start = this.at;
-    let value = 0;
-    for (let digit = this.#digit(); digit !== undefined; digit = this.#digit()) {
-      value = value * 10 + digit;
-      this.at += 1;
-    }
-    const digits = this.at - start;
-    return digits >= 1 && digits <= MOST_DIGITS ? value : undefined;
-  }
-
-  word(before: string, after: string): string | undefined {
-    if (!this.text(before)) return undefined;
-    const end = this.#bytes.indexOf(0x22, this.at);
-    if (end === -1 || end === this.at || end - this.at > MOST_WORD) return undefined;
-    const word = this.#bytes.toString("latin1", this.at, end);
-    this.at = end;
-    return /^[\w-]+$/.test(word) && this.text(after) ? word : undefined;
-  }
-
-  #digit(): number | undefined {
-    const byte = this.#bytes[this.at];
-    return byte !== undefined && byte >= 0x30 && byte <= 0x39 ? byte - 0x30 : undefined;
-  }
 }

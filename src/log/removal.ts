@@ -19,7 +19,7 @@ export function tombstoneOf({ seq, ts, room, id, from, event }: Message): string
 
 /** What members are told where the entry is a removal; undefined where it is a message. Called for every entry. */
 export function removalOf({ seq, ts, body }: Entry): ServerEvents["messageRemoved"] | undefined {
-  if (!body.subarray(0, MARK_WITHIN).includes(MARK)) return undefined;
+  if (!body.toString("latin1", 0, MARK_WITHIN).includes(MARK)) return undefined;
   const { room, removes } = JSON.parse(body.toString()) as Message;
   // The data of a message may begin that early and hold the mark; none of them has the field itself.
   return removes === undefined ? undefined : { room, seq: removes, at: { seq, ts } };
