@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { freePort } from "../../src/local/ports.ts";
-import { installedRedis, type RedisBinary, unpackedRedis } from "../../src/local/redis-binary.ts";
+import { findRedisBinary, type RedisBinary } from "../../src/local/redis-binary.ts";
 import { startRedisProcess } from "../../src/local/redis-process.ts";
 import type { Running, StartOptions } from "./contender.ts";
 import type { ServerProcess } from "./server-process.ts";
@@ -10,7 +10,7 @@ const say = (line: string) => process.stderr.write(`${line}\n`);
 
 /** The server program of every Redis in the benchmarks: the CPU time of one in a container could not be told. */
 export async function redisBinary(): Promise<RedisBinary> {
-  const binary = (await installedRedis(say)) ?? (await unpackedRedis(say));
+  const binary = await findRedisBinary(say);
   if (binary === undefined)
     throw new Error("the benchmarks need redis-server or valkey-server 7 or newer as a program");
   return binary;

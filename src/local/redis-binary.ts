@@ -54,3 +54,8 @@ export async function unpackedRedis(say: Say): Promise<RedisBinary | undefined> 
   const unpacked = await debianProgram(DEBIAN_REDIS, say);
   return unpacked && (await usable(unpacked.command, unpacked.libraryPath, "from Debian's packages, in .cache", say));
 }
+
+/** A server program of this machine, else Debian's, unpacked. Nothing where neither can be had. */
+export async function findRedisBinary(say: Say): Promise<RedisBinary | undefined> {
+  return (await installedRedis(say)) ?? (await unpackedRedis(say));
+}

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { freePort } from "../../src/local/ports.ts";
-import { installedRedis, unpackedRedis } from "../../src/local/redis-binary.ts";
+import { findRedisBinary } from "../../src/local/redis-binary.ts";
 import { spawnRedis } from "../../src/local/redis-process.ts";
 import { ended } from "../../src/local/tied-process.ts";
 import { WEBHOOK_EVENTS } from "../../src/webhooks/events.ts";
@@ -153,7 +153,7 @@ describeWithRedis("whoever reads the nodes' password for Redis", () => {
 /** A Redis that speaks TLS only to whom its authority vouches for. By a server program: a container has no such files. */
 async function startTlsRedis({ ca, server }: Certificates): Promise<number> {
   const silent = () => undefined;
-  const binary = (await installedRedis(silent)) ?? (await unpackedRedis(silent));
+  const binary = await findRedisBinary(silent);
   if (binary === undefined) throw new Error("no redis-server for a test of TLS: install one, or be on Debian");
   const folder = await mkdtemp(join(tmpdir(), "roomcast-test-tls-"));
   const tlsPort = await freePort();

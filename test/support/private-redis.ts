@@ -4,7 +4,7 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../../src/local/ports.ts";
-import { installedRedis, type RedisBinary, unpackedRedis } from "../../src/local/redis-binary.ts";
+import { findRedisBinary, type RedisBinary } from "../../src/local/redis-binary.ts";
 import { engineAnswers, imageIsHere, redisImage, serverIn } from "../../src/local/redis-container.ts";
 import { REDIS_SETTINGS, spawnRedis, untilPing } from "../../src/local/redis-process.ts";
 import { ask } from "../../src/local/run-command.ts";
@@ -114,16 +114,16 @@ function ofContainer(port: number, settings: readonly string[]) {
 }
 
 async function binaryOrNone(port: number, settings: readonly string[]) {
-  if (process.env.TEST_REDIS_KIND === "container") return undefined;
-  const binary = (await installedRedis(silent)) ?? (await unpackedRedis(silent));
+  if (process.env.TEST_PRIVATE_REDIS === "container") return undefined;
+  const binary = await findRedisBinary(silent);
   if (binary !== undefined) return await ofBinary(binary, port, settings);
   if ((await engineAnswers()) && (await imageIsHere(redisImage(), silent))) return undefined;
   throw new Error(NO_REDIS);
 }
 
 /**
- * Starts a Redis of the test's own: in a container where the run's Redis is one (so that the matrix of images reaches
- * these tests too), else a server program. Stops with the test that called it.
+ * Starts a Redis of the test's own: in a container where test/support/provision.ts says so, else a server program. Stops
+ * with the test that called it.
  */
 export async function startRedis({ aof = false, settings = [] }: PrivateRedisOptions = {}): Promise<PrivateRedis> {
   const port = await freePort();

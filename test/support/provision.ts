@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { GenericContainer, Wait } from "testcontainers";
 import type { TestProject } from "vitest/node";
 import { findRedis, type LocalRedis } from "../../src/local/redis.ts";
+import { findRedisBinary } from "../../src/local/redis-binary.ts";
 import { redisImage, serverIn } from "../../src/local/redis-container.ts";
 import { REDIS_SETTINGS } from "../../src/local/redis-process.ts";
 import { RUN_LABEL, runId } from "./run-id.ts";
@@ -57,6 +58,17 @@ function removeContainersAtExit(): void {
   });
 }
 
+/**
+ * Tests that kill or hang a Redis start one of their own, dozens in a run, and a program starts in a fraction of a
+ * container's time. Containers are for where there is no program, and for an image that was asked for by name: it is to
+ * reach these tests too.
+ */
+async function choosePrivateRedis(): Promise<void> {
+  const binary = process.env.REDIS_IMAGE ? undefined : await findRedisBinary(say);
+  if (binary === undefined) process.env.TEST_PRIVATE_REDIS = "container";
+  say(`Redis that tests kill: ${binary?.label ?? `containers of ${redisImage()}`}`);
+}
+
 /** vitest's global set-up: one Redis for the whole run, known to the tests before they are collected. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   process.env.TEST_RUN_ID = randomUUID();
@@ -71,8 +83,8 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   } else {
     process.env.TEST_REDIS_URL = redis.url;
     if (redis.inContainer) {
-      process.env.TEST_REDIS_KIND = "container";
       removeContainersAtExit();
+      await choosePrivateRedis();
     }
     say(`Redis for the tests: ${redis.label}`);
   }

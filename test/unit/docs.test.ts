@@ -275,8 +275,8 @@ describe("docs/operations.md", () => {
       "src/main.ts",
       "src/node.ts",
       "src/node.ts",
-      "src/store.ts",
-      "src/store.ts",
+      "src/redis-store.ts",
+      "src/redis-store.ts",
     ]);
     const table = new Map(
       rows(page, "| level | event |").flatMap(([, events = "", fields]) =>

@@ -50,7 +50,16 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Where concrete classes are picked: these may import everything. */
-const COMPOSITION = ["embedding.ts", "node-settings.ts", "node.ts", "store.ts", "main.ts", "index.ts"];
+const COMPOSITION = [
+  "embedding.ts",
+  "node-settings.ts",
+  "node.ts",
+  "store.ts",
+  "memory-store.ts",
+  "redis-store.ts",
+  "main.ts",
+  "index.ts",
+];
 
 /** Inside log/, presence/ and moderation/, who else than the composition may know an implementation. */
 const IMPLEMENTATIONS = /(^|\/)(redis|memory)-[\w-]+\.ts$/;
