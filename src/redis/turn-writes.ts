@@ -29,13 +29,21 @@ export class TurnWrites {
   /** To be called before a command is sent. */
   join(): void {
     this.#begin();
-    this.#sendPutOff();
+    this.sendPutOff();
   }
 
   /** Calls `send`, which must not throw, before the next command that joins, at the latest at the end of this turn. */
   putOff(send: () => void): void {
     this.#begin();
     this.#putOff.push(send);
+  }
+
+  /** To be called before a command that does not join, where it must not overtake what was called before. */
+  sendPutOff(): void {
+    if (this.#putOff.length === 0) return;
+    const sends = this.#putOff;
+    this.#putOff = [];
+    for (const send of sends) send();
   }
 
   #begin(): void {
@@ -45,16 +53,9 @@ export class TurnWrites {
     stream.cork();
     setImmediate(() => {
       // Before the writes are let go, or it would wait for the end of another turn.
-      this.#sendPutOff();
+      this.sendPutOff();
       this.#begun = false;
       stream.uncork();
     });
-  }
-
-  #sendPutOff(): void {
-    if (this.#putOff.length === 0) return;
-    const sends = this.#putOff;
-    this.#putOff = [];
-    for (const send of sends) send();
   }
 }

@@ -1,4 +1,5 @@
 import { beforeAll, expect, it } from "vitest";
+import { adapterPublisher } from "../../src/adapter/redis-publisher.ts";
 import { decode } from "../../src/log/envelope.ts";
 import { RedisLog } from "../../src/log/redis-log.ts";
 import type { Appended } from "../../src/log/room-log.ts";
@@ -98,6 +99,22 @@ describeWithRedis("appends beside other scripts of the same connection", () => {
       5,
     ]);
     expect((await log.readAfter(ROOM, 0, WIDE, RETENTION)).entries.map(({ seq }) => seq)).toEqual([5]);
+  });
+});
+
+describeWithRedis("appends beside what the stock adapter publishes", () => {
+  it("[G2] are published in the order of the calls", async () => {
+    const { log, keys, commands } = await redisWorld();
+    const published = await publishedOn([keys.channel(ROOM)]);
+    const publisher = adapterPublisher(commands);
+    await Promise.all([
+      log.append(ROOM, draft("a")),
+      publisher.spublish(keys.channel(ROOM), "signal"),
+      log.append(ROOM, draft("b")),
+    ]);
+    await eventually(() => expect(published).toHaveLength(3));
+    const heard = published.map((text) => decode(Buffer.from(text)));
+    expect(heard.map((each) => (each.kind === "entry" ? each.entry.seq : each.kind))).toEqual([1, "stock", 2]);
   });
 });
 
