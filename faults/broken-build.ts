@@ -12,7 +12,7 @@ export const BREAKS = {
   },
   "no-dedupe": {
     file: "log/scripts/append.lua",
-    from: 'local stored = redis.call("GET", dedupe)',
+    from: 'local stored = not failure and redis.pcall("GET", KEYS[2 + i])',
     to: "local stored = false",
   },
 } as const;

@@ -4,6 +4,7 @@ import type { Redis } from "ioredis";
 import type { Registry } from "prom-client";
 import type { Namespace } from "socket.io";
 import { RedisChannels } from "./adapter/redis-channels.ts";
+import { adapterPublisher } from "./adapter/redis-publisher.ts";
 import type { Config } from "./config/config.ts";
 import { RoomcastError } from "./errors.ts";
 import { NO_OUTBOX } from "./log/event-outbox.ts";
@@ -180,7 +181,7 @@ function webhooksOf({ webhooks: endpoints }: Config, log: Logger, parts: Webhook
 
 /** The stock sharded adapter, on the channels that the feeds use too. Socket.IO calls it with `new`: no arrow function. */
 function shardedAdapter(commands: Redis, channels: RedisChannels, channelPrefix: string) {
-  const create = createShardedAdapter(commands, channels.adapterSubscriber(), {
+  const create = createShardedAdapter(adapterPublisher(commands), channels.adapterSubscriber(), {
     channelPrefix,
     subscriptionMode: "dynamic",
   });

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { RoomcastError } from "../errors.ts";
-import type { Appended, Position, RoomLog } from "../log/room-log.ts";
+import { type Appended, NOWHERE, type Position, type RoomLog } from "../log/room-log.ts";
 import { BOUNDS, type Message } from "../protocol.ts";
 import type { Feed, FeedPolicy } from "./feed.ts";
 import { NOT_COUNTED } from "./feed-counts.ts";
@@ -10,7 +10,6 @@ import type { Frame } from "./frame.ts";
 import type { Outlet } from "./reader.ts";
 import type { RoomChannels } from "./room-channels.ts";
 
-const NOWHERE: Position = { epoch: "", seq: 0, ts: 0 };
 /** Before trying again what Redis refused, in milliseconds. */
 const RETRY_MS = 250;
 

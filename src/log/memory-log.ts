@@ -2,23 +2,22 @@ import { Epochs } from "./epochs.ts";
 import { MOST_CHECKS } from "./limits.ts";
 import type { MemoryChannels } from "./memory-channels.ts";
 import { MemoryRoom } from "./memory-room.ts";
-import type {
-  Appended,
-  Draft,
-  Entry,
-  Head,
-  Page,
-  PageSize,
-  Position,
-  Retention,
-  RoomLog,
-  RoomPosition,
+import {
+  type Appended,
+  type Draft,
+  type Entry,
+  type Head,
+  NOWHERE,
+  type Page,
+  type PageSize,
+  type Retention,
+  type RoomLog,
+  type RoomPosition,
 } from "./room-log.ts";
 
 const HOUR_MS = 3_600_000;
 /** How often rooms that ran out are looked for. */
 const SWEEP_MS = 60_000;
-const NOWHERE: Position = { epoch: "", seq: 0, ts: 0 };
 
 export interface MemoryLogOptions {
   readonly channels: MemoryChannels;

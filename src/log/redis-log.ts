@@ -1,27 +1,26 @@
 import type { Redis } from "ioredis";
-import { RoomcastError } from "../errors.ts";
 import { storeFailure } from "../redis/failure.ts";
 import type { Keys } from "../redis/keys.ts";
 import { readList, readText, readWords } from "../redis/reply.ts";
 import { readScript, ScriptRunner } from "../redis/script.ts";
-import { entryEnvelope } from "./envelope.ts";
 import { Epochs } from "./epochs.ts";
 import { type EventOutbox, NO_OUTBOX } from "./event-outbox.ts";
 import { MOST_CHECKS, SPARE_LIFE_MS } from "./limits.ts";
-import type {
-  Appended,
-  Draft,
-  Entry,
-  Head,
-  Page,
-  PageSize,
-  Position,
-  Retention,
-  RoomLog,
-  RoomPosition,
+import { APPEND, RedisAppends } from "./redis-appends.ts";
+import {
+  type Appended,
+  type Draft,
+  type Entry,
+  type Head,
+  NOWHERE,
+  type Page,
+  type PageSize,
+  type Position,
+  type Retention,
+  type RoomLog,
+  type RoomPosition,
 } from "./room-log.ts";
 
-const APPEND = readScript(new URL("./scripts/append.lua", import.meta.url));
 const PURGE = readScript(new URL("./scripts/purge.lua", import.meta.url));
 const READ_AFTER = readScript(new URL("./scripts/read_after.lua", import.meta.url));
 const READ_BEFORE = readScript(new URL("./scripts/read_before.lua", import.meta.url));
@@ -29,7 +28,6 @@ const CHECK_ROOM = readScript(new URL("./scripts/check_room.lua", import.meta.ur
 
 /** Asks `read_before.lua` for the last entries. */
 const THE_END = 0;
-const NOWHERE: Position = { epoch: "", seq: 0, ts: 0 };
 
 export interface RedisLogOptions {
   /** Writes and comparisons, in the order of the calls. */
@@ -49,7 +47,7 @@ export class RedisLog implements RoomLog {
   readonly #reads: ScriptRunner;
   readonly #keys: Keys;
   readonly #dedupeMs: number;
-  readonly #outbox: EventOutbox;
+  readonly #appends: RedisAppends;
   readonly #epochs = new Epochs();
 
   constructor({ commands, reads, keys, dedupeMs, outbox = NO_OUTBOX }: RedisLogOptions) {
@@ -57,39 +55,11 @@ export class RedisLog implements RoomLog {
     this.#reads = new ScriptRunner(reads, [READ_AFTER, READ_BEFORE]);
     this.#keys = keys;
     this.#dedupeMs = dedupeMs;
-    this.#outbox = outbox;
+    this.#appends = new RedisAppends({ scripts: this.#commands, keys, epochs: this.#epochs, dedupeMs, outbox });
   }
 
-  async append(room: string, draft: Draft): Promise<Appended> {
-    const { space, sender, id, rest, known = NOWHERE, retention, removes } = draft;
-    // A removal is no message that webhooks are told of.
-    const outbox = removes === undefined ? this.#outbox.open(room, "messages") : [];
-    const keys = [this.#keys.meta(room), this.#keys.log(room), this.#keys.dedupe(room, space, sender, id), ...outbox];
-    if (removes !== undefined) keys.push(this.#keys.removed(room));
-    const values = [
-      this.#keys.channel(room),
-      entryEnvelope(room),
-      rest,
-      this.#epochs.next(),
-      known.epoch,
-      known.seq,
-      known.ts,
-      retention.maxMessages,
-      retention.maxBytes,
-      retention.maxAgeMs,
-      this.#dedupeMs,
-      SPARE_LIFE_MS,
-      ...(removes === undefined ? [] : [removes.seq, removes.ts, removes.tombstone]),
-    ];
-    let reply: unknown;
-    try {
-      reply = await this.#commands.run(APPEND, keys, values);
-    } finally {
-      this.#outbox.written(room, outbox);
-    }
-    if (removes !== undefined && readText(reply) === "gone") throw new RoomcastError("not_found");
-    const { epoch, seq, ts, duplicate } = readWords(reply, ["epoch", "seq", "ts", "duplicate"]);
-    return { epoch, seq: Number(seq), ts: Number(ts), duplicate: duplicate === "1" };
+  append(room: string, draft: Draft): Promise<Appended> {
+    return this.#appends.append(room, draft);
   }
 
   async purge(room: string): Promise<void> {

@@ -5,6 +5,9 @@ export interface Position {
   ts: number;
 }
 
+/** Before a room's first message. */
+export const NOWHERE: Position = { epoch: "", seq: 0, ts: 0 };
+
 /** One stored message. `body` is the JSON text of the whole `message` payload as clients receive it. */
 export interface Entry {
   readonly epoch: string;
@@ -83,7 +86,8 @@ export interface PageSize {
  * - `append` is one atomic step: it looks the id up, numbers, stores and publishes. What it returned is stored; the
  *   order of the log is the order of the room's channel. It rejects with `unavailable` when the outcome is unknown
  *   (the entry may be there: the same id again finds out), and never leaves a hole in the numbers.
- * - Appends that were called one after the other for one room are stored in that order.
+ * - Appends that were called one after the other for one room are stored in that order. Those of one turn of the event loop
+ *   may be one step together; each is still answered by itself.
  * - A new epoch means that the line of numbers broke: the log was lost, or (a fork) what it holds at a position is not
  *   what somebody was already given. It is started by `purge`, and by `append` and `check` when a node's own position
  *   disagrees with the log, never by a read. Entries that are still there stay readable.

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import type { Redis } from "ioredis";
 import { RoomcastError } from "../errors.ts";
 import { storeFailure } from "./failure.ts";
+import { TurnWrites } from "./turn-writes.ts";
 
 const INCLUDE = /^--- @include "([\w-]+\.lua)"$/gm;
 const SHARED_SCRIPTS = new URL("./scripts/", import.meta.url);
@@ -26,21 +27,23 @@ export function readScript(file: URL): Script {
 export type ScriptArgument = string | number;
 
 /**
- * Runs scripts on one connection, in the order of the calls. They are loaded before anything else on every new
- * connection, and run by their hash only: sending the source where the hash is unknown would overtake what was sent
- * after it. When the server forgot them, they are loaded again and the calls until then fail with `unavailable`.
+ * Runs scripts on one connection, in the order of the calls, those of other runners on it among them. They are loaded
+ * before anything else on every new connection, and run by their hash only: sending the source where the hash is unknown
+ * would overtake what was sent after it. When the server forgot them, they are loaded again and the calls until then fail
+ * with `unavailable`.
  */
 export class ScriptRunner {
   readonly #redis: Redis;
   readonly #scripts: readonly Script[];
+  readonly #writes: TurnWrites;
   #loaded = false;
   #loading = false;
   #loadFailure: unknown;
-  #corked = false;
 
   constructor(redis: Redis, scripts: readonly Script[]) {
     this.#redis = redis;
     this.#scripts = scripts;
+    this.#writes = TurnWrites.of(redis);
     redis.prependListener("ready", () => this.#load());
     redis.on("close", () => {
       this.#loaded = false;
@@ -59,15 +62,24 @@ export class ScriptRunner {
     return this.#send("EVALSHA_RO", script, keys, values);
   }
 
+  /**
+   * Calls `send`, which must not throw, before anything else is run on the connection, by whichever runner, at the latest
+   * at the end of this turn of the event loop: what it runs keeps its place in the order of the calls, and leaves no later
+   * than if it were run now. Throws `unavailable` at once where there is no connection.
+   */
+  putOff(send: () => void): void {
+    this.#requireLoaded();
+    this.#writes.putOff(send);
+  }
+
   async #send(
     command: "EVALSHA" | "EVALSHA_RO",
     script: Script,
     keys: readonly string[],
     values: readonly ScriptArgument[],
   ): Promise<unknown> {
-    // Between the connection and its `ready` event ioredis would send already, before the scripts.
-    if (!this.#loaded) throw new RoomcastError("unavailable");
-    this.#joinWrites();
+    this.#requireLoaded();
+    this.#writes.join();
     try {
       return await this.#redis.callBuffer(command, [script.sha, keys.length, ...keys, ...values]);
     } catch (error) {
@@ -75,6 +87,11 @@ export class ScriptRunner {
       this.#load();
       throw storeFailure(this.#loadFailure ?? error);
     }
+  }
+
+  #requireLoaded(): void {
+    // Between the connection and its `ready` event ioredis would send already, before the scripts.
+    if (!this.#loaded) throw new RoomcastError("unavailable");
   }
 
   #load(): void {
@@ -88,17 +105,5 @@ export class ScriptRunner {
     };
     // After a failure, calls fail with NOSCRIPT until one of them makes the next try, and say why this one failed.
     Promise.all(loads).then(() => settle(undefined), settle);
-  }
-
-  /** All commands of one turn of the event loop leave in one write: the system call is what costs. */
-  #joinWrites(): void {
-    if (this.#corked) return;
-    this.#corked = true;
-    const { stream } = this.#redis;
-    stream.cork();
-    setImmediate(() => {
-      this.#corked = false;
-      stream.uncork();
-    });
   }
 }

@@ -79,6 +79,16 @@ export function logContract(makeWorld: WorldFactory): void {
       expect(seqs(await log.readAfter(ROOM, 0, WIDE, RETENTION))).toEqual([1, 2]);
     });
 
+    it("[G2] of the same turn as messages comes behind those that were appended before, and in front of the others", async () => {
+      const { log } = await makeWorld();
+      const { ts } = await log.append(ROOM, draft("a"));
+      const appends = [draft("b"), draft("c"), removal(1, ts), draft("d")].map((each) => log.append(ROOM, each));
+      expect((await Promise.all(appends)).map(({ seq }) => seq)).toEqual([2, 3, 4, 5]);
+      const { entries } = await log.readAfter(ROOM, 0, WIDE, RETENTION);
+      expect(entries.map((entry) => removalOf(entry)?.seq)).toEqual([undefined, undefined, undefined, 1, undefined]);
+      expect(String(entries[0]?.body)).toContain('"removed":true');
+    });
+
     it("rejects with `not_found`, and stores nothing, where nothing stands there, or something else", async () => {
       const { log } = await makeWorld();
       const { ts } = await log.append(ROOM, draft("a"));
@@ -192,6 +202,86 @@ export function logContract(makeWorld: WorldFactory): void {
       await log.append(ROOM, draft("a"));
       await log.append(ROOM, draft("b"));
       await eventually(() => expect(seqs(ear)).toEqual([1, 2]));
+    });
+  });
+
+  describe("appends of one turn", () => {
+    const appendAll = (log: RoomLog, ids: readonly string[], options: Parameters<typeof draft>[1] = {}) =>
+      Promise.all(ids.map((id) => log.append(ROOM, draft(id, options))));
+
+    it("[G1] an id that comes twice is stored once, one that is known not at all, and the others in their order", async () => {
+      const { log, hear } = await makeWorld();
+      const ear = await hear(ROOM);
+      await appendAll(log, ["old"]);
+      const stored = await appendAll(log, ["a", "b", "a", "old", "c", "c"]);
+      expect(stored.map(({ seq, duplicate }) => [seq, duplicate])).toEqual([
+        [2, false],
+        [3, false],
+        [2, true],
+        [1, true],
+        [4, false],
+        [4, true],
+      ]);
+      const { entries } = await log.readAfter(ROOM, 0, WIDE, RETENTION);
+      expect(entries.map(({ body }) => (JSON.parse(String(body)) as { id: string }).id)).toEqual([
+        "old",
+        "a",
+        "b",
+        "c",
+      ]);
+      await eventually(() => expect(ear.entries).toEqual(entries));
+      expect(await appendAll(log, ["c", "a", "b"])).toMatchObject([{ seq: 4 }, { seq: 2 }, { seq: 3 }]);
+      expect((await log.readAfter(ROOM, 0, WIDE, RETENTION)).head.seq).toBe(4);
+    });
+
+    it("[G2] to several rooms are stored in the order of each", async () => {
+      const { log, hear } = await makeWorld();
+      const rooms = ["chat:1", "chat:2", "chat:3"];
+      const ears = await Promise.all(rooms.map(hear));
+      const appends = Array.from({ length: 30 }, (_, i) => log.append(rooms[i % 3] ?? "", draft(`m${i}`)));
+      expect((await Promise.all(appends)).map(({ seq }) => seq)).toEqual(appends.map((_, i) => Math.floor(i / 3) + 1));
+      for (const [index, room] of rooms.entries()) {
+        const { entries } = await log.readAfter(room, 0, WIDE, RETENTION);
+        const ids = entries.map(({ body }) => (JSON.parse(String(body)) as { id: string }).id);
+        expect(ids).toEqual(Array.from({ length: 10 }, (_, i) => `m${3 * i + index}`));
+        await eventually(() => expect(ears[index]?.entries).toEqual(entries));
+      }
+    });
+
+    it("[G5] that find a fork are all in the new epoch, where no id of the old one counts", async () => {
+      const { log, hear } = await makeWorld();
+      const old = (await appendMany(log, 3)).at(-1);
+      const ear = await hear(ROOM);
+      const known = { epoch: old?.epoch ?? "", seq: 9, ts: old?.ts ?? 0 };
+      const stored = await Promise.all([
+        log.append(ROOM, draft("m1", { known })),
+        log.append(ROOM, draft("new")),
+        log.append(ROOM, draft("m1", { known })),
+      ]);
+      expect(stored).toMatchObject([
+        { seq: 4, duplicate: false },
+        { seq: 5, duplicate: false },
+        { seq: 4, duplicate: true },
+      ]);
+      expect(new Set(stored.map(({ epoch }) => epoch)).size).toBe(1);
+      expect(stored[0]?.epoch).not.toBe(old?.epoch);
+      await eventually(() => expect(ear.entries.map(({ seq }) => seq)).toEqual([4, 5]));
+      expect(ear.entries).toEqual((await log.readAfter(ROOM, 3, WIDE, RETENTION)).entries);
+    });
+
+    it("[G9] keep no more messages and no more bytes than the bounds, and always the newest", async () => {
+      const { log } = await makeWorld();
+      await appendMany(log, 60, { retention: { maxMessages: 7 } });
+      expect(seqs(await log.readAfter(ROOM, 0, WIDE, RETENTION))).toEqual([54, 55, 56, 57, 58, 59, 60]);
+      const ids = (name: string, count: number) => Array.from({ length: count }, (_, i) => `${name}${i}`);
+      await appendAll(log, ids("small", 400));
+      const retention = { maxBytes: 10_000 };
+      // So many small ones make room for these that one trimming does not reach over all of them.
+      await appendAll(log, ids("large", 8), { data: `"${"x".repeat(1_000)}"`, retention });
+      const { entries } = await log.readAfter(ROOM, 0, WIDE, RETENTION);
+      expect(entries.reduce((sum, { body }) => sum + body.length, 0)).toBeLessThanOrEqual(10_000);
+      expect(entries.length).toBeGreaterThanOrEqual(7);
+      expect(entries.at(-1)?.seq).toBe(468);
     });
   });
 

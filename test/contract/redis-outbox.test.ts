@@ -133,6 +133,17 @@ describeWithRedis("an outbox", () => {
     expect(await redis.xlen(keys.outbox(ROOM))).toBe(9_901);
   });
 
+  it("[G4] holds one event for each message that is stored of those of one turn, in their order", async () => {
+    const { node } = await world();
+    const { outbox, log, touched } = await node();
+    await Promise.all(["a", "b", "a", "c"].map((id) => log.append(ROOM, draft(id))));
+    expect(touched).toEqual([ROOM]);
+    const entries = entriesOf(await outbox.take(ROOM));
+    expect(entries.map(({ fields }) => fields.get("s"))).toEqual(["1", "2", "3"]);
+    const ids = entries.map(({ fields }) => (JSON.parse(fields.get("b") ?? "") as { id: string }).id);
+    expect(ids).toEqual(["a", "b", "c"]);
+  });
+
   it("[G9] is not there where nobody wants the room's events", async () => {
     const { keys, redis, node } = await world();
     const { log, touched } = await node();
