@@ -31,7 +31,20 @@ export class RawPolling {
 
   /** What waits for this session, or the empty string where it is over. */
   async poll(): Promise<string> {
-    const response = await fetch(this.#url);
+    return await this.#answer(await fetch(this.#url));
+  }
+
+  /** As `poll`; where nothing comes for `patienceMs` the session is given up. */
+  async pollOrLeave(patienceMs: number): Promise<string> {
+    try {
+      return await this.#answer(await fetch(this.#url, { signal: AbortSignal.timeout(patienceMs) }));
+    } catch (error) {
+      if (error instanceof DOMException && error.name === "TimeoutError") return "";
+      throw error;
+    }
+  }
+
+  async #answer(response: Response): Promise<string> {
     const text = await response.text();
     return response.ok ? text : "";
   }
