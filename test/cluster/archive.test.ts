@@ -136,7 +136,8 @@ describeWithRedis("examples/archive", () => {
       [url.username, url.password] = [user, "a-long-password"];
       const program = archive(folder, "acl", url.href);
       await eventually(async () => expect(await linesOf(folder, "acl:1")).toHaveLength(3));
-      expect(program.lines).toEqual(["copied 3 messages of 1 rooms"]);
+      // It says so only after the file is written.
+      await eventually(() => expect(program.lines).toEqual(["copied 3 messages of 1 rooms"]));
       await program.stop();
     } finally {
       await redis.call("ACL", "DELUSER", user);
