@@ -5,6 +5,7 @@ import type { ChannelListener, RoomChannels } from "../feed/room-channels.ts";
 import { decode } from "../log/envelope.ts";
 import { storeFailure } from "../redis/failure.ts";
 import type { Keys } from "../redis/keys.ts";
+import { TurnWrites } from "../redis/turn-writes.ts";
 
 /** Most channels in one SSUBSCRIBE and before other work of the loop has its turn. */
 const CHANNELS_PER_CALL = 500;
@@ -137,7 +138,9 @@ export class RedisChannels implements RoomChannels {
   #dropUnwanted(channel: Channel): void {
     if (channel.stock || channel.listener !== undefined || channel.raw !== undefined) return;
     this.#channels.delete(channel.name);
-    if (this.#redis.status === "ready") this.#redis.sunsubscribe(channel.name).catch(this.#failed);
+    if (this.#redis.status !== "ready") return;
+    TurnWrites.of(this.#redis).join();
+    this.#redis.sunsubscribe(channel.name).catch(this.#failed);
   }
 
   #gather(): { channels: Channel[]; confirmed: Promise<void> } {

@@ -47,6 +47,8 @@ export interface HandshakeRules {
   precheck(socket: Socket): void;
   /** Takes the place of a connection that was verified. */
   admit(socket: Socket, identity: Identity): void;
+  /** All middlewares let it in, and its client is still there: Socket.IO answers it in this turn. */
+  passed(socket: Socket): void;
   /** All middlewares are through, or the session is gone: the place is free again where no connection came to be. */
   settled(socket: Socket): void;
 }
@@ -57,11 +59,14 @@ interface Attempts {
   failed: number;
 }
 
+/** What is called at the end of one handshake. */
+type Ends = Record<"passed" | "settled", () => void>;
+
 /** Verified identities by socket. Not in `socket.data`: the adapter would publish them. */
 export class Handshakes {
   readonly #identities = new WeakMap<Socket, Identity>();
   readonly #attempts = new WeakMap<Socket["conn"], Attempts>();
-  readonly #underWay = new WeakMap<Socket, () => void>();
+  readonly #underWay = new WeakMap<Socket, Ends>();
   readonly #verifier: TokenVerifier;
   readonly #events: HandshakeEvents;
 
@@ -86,7 +91,7 @@ export class Handshakes {
       conn.off("close", settled);
       rules.settled(socket);
     };
-    this.#underWay.set(socket, settled);
+    this.#underWay.set(socket, { passed: () => rules.passed(socket), settled });
     // A middleware of the embedding application may never answer.
     conn.once("close", settled);
     this.#verify(socket, rules).then(
@@ -108,9 +113,10 @@ export class Handshakes {
     Reflect.set(namespace, "run", (socket: Socket, done: (error?: Error) => void) => {
       const ended = (error?: Error) => {
         // Socket.IO makes the connection in the turn of `done`, if the client is still there.
-        const settled = this.#underWay.get(socket);
-        if (settled !== undefined) setImmediate(settled);
+        const ends = this.#underWay.get(socket);
+        if (ends !== undefined) setImmediate(ends.settled);
         this.#underWay.delete(socket);
+        if (!error && socket.conn.readyState === "open") ends?.passed();
         done(error);
       };
       Reflect.apply(run, namespace, [socket, ended]);

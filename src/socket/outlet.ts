@@ -5,6 +5,7 @@ import type { ServerEvents } from "../protocol.ts";
 import type { Port } from "../room/connection.ts";
 import { sharedListener } from "../shared-listener.ts";
 import { DirectWrite } from "./direct-write.ts";
+import { corkTurn } from "./turn-cork.ts";
 
 /** How often a connection that owes too much is looked at again, in milliseconds. */
 const LOOK_AGAIN_MS = 50;
@@ -107,6 +108,12 @@ export class SocketOutlet implements Port {
     if (SocketOutlet.#outlets.get(conn) !== this) return;
     SocketOutlet.#outlets.delete(conn);
     Reflect.deleteProperty(client, WRITE);
+  }
+
+  /** What is written directly in this turn leaves at its end, together. */
+  corkTurn(): void {
+    const tcp = this.#direct.socket;
+    if (tcp !== undefined) corkTurn(tcp);
   }
 
   write(frame: Frame): boolean {

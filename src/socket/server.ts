@@ -35,6 +35,7 @@ import { requireOrigin } from "./origins.ts";
 import { OutboundBudget } from "./outbound-budget.ts";
 import { SocketOutlet } from "./outlet.ts";
 import { Places } from "./places.ts";
+import { corkUpgrades } from "./turn-cork.ts";
 
 /** A frame larger than this ends its connection, in bytes. */
 const MAX_FRAME_BYTES = 1_000_000;
@@ -109,6 +110,8 @@ export class SocketServer {
   readonly #requests: HandshakeRequests;
   /** By the connection's id, which is the socket's. */
   readonly #connections = new Map<string, Held>();
+  /** Of sockets that were let in, also before they are connections. */
+  readonly #outlets = new WeakMap<Socket, SocketOutlet>();
   readonly #expiries: Expiries;
   readonly #onDisconnect = sharedListener((socket: Socket, reason: string) => this.#disconnected(socket, reason));
   readonly #budget: OutboundBudget;
@@ -140,6 +143,7 @@ export class SocketServer {
     });
     this.#budget = new OutboundBudget(options.outboundBytesPerNode, () => this.#connections.values());
     SocketOutlet.watch(this.io.engine);
+    corkUpgrades(this.io.engine);
     this.#expiries = new Expiries(() => this.#connections.values());
     this.#known = new KnownSessions(this.io);
     this.#places = new Places(options.maxConnections, options.maxConnectionsPerUser);
@@ -172,8 +176,11 @@ export class SocketServer {
           if (until !== undefined) throw bannedUntil(until, "everywhere");
           this.#places.take(socket, user);
         },
+        passed: (socket) => this.#open(socket),
         settled: (socket) => {
-          if (!this.#connections.has(socket.id)) this.#places.give(socket);
+          if (this.#connections.has(socket.id)) return;
+          this.#places.give(socket);
+          this.#outlets.get(socket)?.release();
         },
       }),
     );
@@ -266,10 +273,18 @@ export class SocketServer {
     return typeof session === "object" && session !== null ? session : undefined;
   }
 
+  /** What Socket.IO is about to answer goes through the outlet already, and leaves together with our `welcome`. */
+  #open(socket: Socket): SocketOutlet {
+    const outlet = new SocketOutlet(socket, this.#options.outboundBytes, this.#events.signalDropped);
+    this.#outlets.set(socket, outlet);
+    outlet.corkTurn();
+    return outlet;
+  }
+
   #connected(socket: Socket): void {
-    const { nodeName, rates, floods, welcomeLimits, outboundBytes } = this.#options;
+    const { nodeName, rates, floods, welcomeLimits } = this.#options;
     const identity = this.#handshakes.identityOf(socket);
-    const outlet = new SocketOutlet(socket, outboundBytes, this.#events.signalDropped);
+    const outlet = this.#outlets.get(socket) ?? this.#open(socket);
     const connection = new Connection(socket.id, identity, outlet, new Rates(rates));
     this.#known.add(socket);
     const held = new Held(this.#context, socket, connection, outlet, floods === "off" ? "off" : floods.refusals);

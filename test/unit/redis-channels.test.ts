@@ -1,4 +1,5 @@
 import { EventEmitter } from "node:events";
+import { PassThrough } from "node:stream";
 import type { Redis } from "ioredis";
 import { describe, expect, it, vi } from "vitest";
 import { RedisChannels } from "../../src/adapter/redis-channels.ts";
@@ -10,6 +11,7 @@ class ModelSubscriber extends EventEmitter {
   status = "ready";
   refusals = 0;
   readonly calls: number[] = [];
+  readonly stream = new PassThrough();
 
   async ssubscribe(...names: string[]): Promise<number> {
     this.calls.push(names.length);
