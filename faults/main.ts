@@ -14,8 +14,9 @@ import { SCENARIOS } from "./scenarios.ts";
 import { stockScript, versions } from "./target.ts";
 import { judge, judgeStock, type Verdict } from "./verdict.ts";
 
-/** For starting, settling and ending, beside the seconds of the run itself. */
-const MOST_BESIDE_MS = 120_000;
+/** For starting and settling, beside the seconds of the run itself. */
+const MOST_BESIDE_MS = 80_000;
+const ENDED_WITHIN_MS = 20_000;
 const INTERRUPTED = 130;
 const NOT_RUN = 2;
 
@@ -38,22 +39,34 @@ interface Row {
   readonly verdict: Verdict;
 }
 
+/** Rejects with `otherwise` where it takes longer. */
+async function within<T>(ms: number, work: Promise<T>, otherwise: string): Promise<T> {
+  const limit = new AbortController();
+  const late = delay(ms, undefined, { signal: limit.signal }).then(() => {
+    throw new Error(otherwise);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    limit.abort();
+  }
+}
+
 async function one(options: Options, scenario: string, seed: number, script: string | undefined): Promise<Row> {
   const { target, seconds, clients, results } = options;
   say(`\n${scenario}, seed ${seed}: ${SCENARIOS[scenario]?.about}`);
   started = new Started();
+  const begunAt = performance.now();
+  const reached = (stage: string) => say(`  after ${((performance.now() - begunAt) / 1_000).toFixed(1)} s ${stage}`);
   let made: Run;
-  const limit = new AbortController();
   try {
-    made = await Promise.race([
-      run({ target, scenario, seed, seconds, clients, script }, started),
-      delay(seconds * 1_000 + MOST_BESIDE_MS, undefined, { signal: limit.signal }).then(() => {
-        throw new Error(`${scenario} with seed ${seed} does not come to an end`);
-      }),
-    ]);
+    made = await within(
+      seconds * 1_000 + MOST_BESIDE_MS,
+      run({ target, scenario, seed, seconds, clients, script, reached }, started),
+      `${scenario} with seed ${seed} does not come to an end`,
+    );
   } finally {
-    limit.abort();
-    await started.end();
+    await within(ENDED_WITHIN_MS, started.end(), "what the run started does not end");
   }
   const verdict = (target === "stock" ? judgeStock : judge)(made.observed);
   const row = { target, scenario, seed, verdict };
@@ -112,6 +125,7 @@ try {
   // What was ended on the way fails in one way or another.
   if (!interrupted) {
     console.error(error instanceof OptionError ? `${error.message}\n\n${USAGE}` : error);
-    process.exitCode = NOT_RUN;
+    // Not only the exit code: what did not end would keep this process.
+    process.exit(NOT_RUN);
   }
 }

@@ -35,6 +35,8 @@ export interface RunOptions {
   readonly clients: number;
   /** What nodes run, where it is not dist/main.js. */
   readonly script: string | undefined;
+  /** Hears how far the run is: `the nodes are up`. */
+  readonly reached: (stage: string) => void;
 }
 
 export interface Run {
@@ -53,13 +55,14 @@ export interface Run {
 
 /** One run from nothing to nothing: starts a world, lets the faults of the plan happen under load, waits until all is well again. */
 export async function run(options: RunOptions, started: Started): Promise<Run> {
-  const { target, seed, seconds, script } = options;
+  const { target, seed, seconds, script, reached } = options;
   const scenario = SCENARIOS[options.scenario];
   if (scenario === undefined) throw new Error(`there is no scenario ${options.scenario}`);
   const clients = Math.min(options.clients, scenario.mostClients ?? options.clients);
   const stage: Stage = { seconds, nodes: NODES, clients };
   const plan = planOf(options.scenario, seed, stage);
   const world = await startWorld({ nodes: NODES, scenario, script }, started);
+  reached("the nodes are up");
   const journal = new Journal();
   started.add(async () => journal.stop());
   const members = await makeMembers(world.url, clients, scenario.rooms ?? ROOMS, journal);
@@ -72,6 +75,7 @@ export async function run(options: RunOptions, started: Started): Promise<Run> {
   if (!(await until(() => early.every((member) => member.isInAll()), JOINED_WITHIN_MS))) {
     throw new Error(`not everybody is in before the first fault: ${world.cluster.logs(0).slice(-5).join("\n")}`);
   }
+  reached("everybody is in");
 
   const load = new Load({
     members,
@@ -86,14 +90,17 @@ export async function run(options: RunOptions, started: Started): Promise<Run> {
   await happen(plan, world, members, journal, loadAt);
   const left = loadAt + seconds * 1_000 - journal.now();
   if (left > 0) await delay(left);
+  reached("the faults are over");
   const settledBy = journal.now() + SETTLED_WITHIN_MS;
   load.stop();
   await Promise.race([load.done(), delay(SETTLED_WITHIN_MS, undefined, { ref: false })]);
+  reached("what was sent is answered");
 
   const rooms =
     target === "stock"
       ? await settledStock(members, journal, settledBy)
       : await settled(world.url, members, journal, settledBy);
+  reached("the rooms are read");
   return {
     observed: {
       clients: members.map((member) => member.record()),
