@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Socket } from "socket.io-client";
 import { expect, it } from "vitest";
 import type { Message, ServerEvents } from "../../src/protocol.ts";
+import { apiOf } from "../support/api.ts";
 import { startCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { keysWith, rawRedis } from "../support/raw-redis.ts";
@@ -17,7 +18,12 @@ interface Client {
     url: string,
     token: string,
     room: string,
-    on: { onMessage(message: Message): void; onReload(): void; onRefused(error: { code: string }): void },
+    on: {
+      onMessage(message: Message): void;
+      onRemoved(seq: number): void;
+      onReload(): void;
+      onRefused(error: { code: string }): void;
+    },
   ): Socket;
 }
 
@@ -35,6 +41,7 @@ async function readmeClient(): Promise<Client> {
 
 interface Follower {
   readonly socket: Socket;
+  /** Data of messages, and `-3` where message 3 was taken back. */
   readonly seen: unknown[];
   /** `reload`, or the code of a refusal. */
   readonly told: string[];
@@ -48,6 +55,7 @@ async function start({ follow }: Client, url: string, claims: Parameters<typeof 
   const told: string[] = [];
   const socket = follow(url, await signToken({ rooms: { "chat:*": ["*"] }, ...claims }), ROOM, {
     onMessage: ({ data }) => seen.push(data),
+    onRemoved: (seq) => seen.push(`-${seq}`),
     onReload: () => told.push("reload"),
     onRefused: ({ code }) => told.push(code),
   });
@@ -116,5 +124,28 @@ describeWithRedis("the client of README.md", () => {
       ["reload", "reload"],
       ["reload", "reload"],
     ]);
+  });
+
+  it("shows what was taken back to nobody, and is told of it once, live or after it was away", async () => {
+    const client = await readmeClient();
+    const cluster = await startCluster({ nodes: 2 });
+    const [first = "", second = ""] = cluster.urls;
+    const ada = await start(client, first);
+    const grace = await start(client, second);
+    for (const data of ["one", "two", "three"]) await say(ada.socket, data);
+    await allSee([ada, grace], ["one", "two", "three"]);
+
+    grace.socket.disconnect();
+    const answer = await apiOf(first)("DELETE", `/rooms/${ROOM}/messages/2`);
+    expect(answer.status).toBe(200);
+    await allSee([ada], ["one", "two", "three", "-2"]);
+    grace.socket.connect();
+    await allSee([ada, grace], ["one", "two", "three", "-2"]);
+    // From the place of the taking back on: it is not told again.
+    ada.socket.disconnect().connect();
+    await say(grace.socket, "four");
+    await allSee([ada, grace], ["one", "two", "three", "-2", "four"]);
+    expect([ada.told, grace.told]).toEqual([["reload"], ["reload"]]);
+    await allSee([await start(client, second)], ["one", "three", "-2", "four"]);
   });
 });
