@@ -40,11 +40,11 @@ export interface Joined {
   readonly attempt: number;
   readonly feed: Feed;
   /** Where the token does not cover the room, and the application allowed it. */
-  readonly grant: Grant | undefined;
+  readonly grant: RoomGrant | undefined;
 }
 
 /** What the application allowed in a room; it is asked again before the end. */
-export interface Grant {
+export interface RoomGrant {
   bits: PermissionBits;
   /** By the monotonic clock, in milliseconds. */
   until: number;

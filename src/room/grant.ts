@@ -1,5 +1,5 @@
 import type { Decision } from "../auth/application.ts";
-import type { Connection, Grant } from "./connection.ts";
+import type { Connection, RoomGrant } from "./connection.ts";
 import { allows, type RoomContext } from "./context.ts";
 import { remove } from "./removal.ts";
 
@@ -15,7 +15,7 @@ const LONGEST_STEP_MS = 10_000;
  * Keeps a connection's standing in a room that the application allowed: its server is asked again shortly before the
  * grant ends, so that no request has to wait. Where it says no, or nothing until the end, the connection is out.
  */
-export function keepGrant(context: RoomContext, connection: Connection, room: string, grant: Grant): void {
+export function keepGrant(context: RoomContext, connection: Connection, room: string, grant: RoomGrant): void {
   const { application } = context;
   if (application === undefined) return;
   const isCurrent = () => connection.joinedIn(room)?.grant === grant;

@@ -8,7 +8,7 @@ import type { Entry, Page, Position } from "../log/room-log.ts";
 import type { Joined as PresenceJoined } from "../presence/presence.ts";
 import type { Replies, Request } from "../protocol.ts";
 import type { Call } from "./call.ts";
-import type { Connection, Grant, Membership } from "./connection.ts";
+import type { Connection, Membership, RoomGrant } from "./connection.ts";
 import {
   askApplication,
   authorize,
@@ -244,7 +244,7 @@ function settle(
   room: string,
   { attempt, before }: Joining,
   feed: Feed,
-  grant: Grant | undefined,
+  grant: RoomGrant | undefined,
   position: Position,
   version: number,
 ): void {
