@@ -1,10 +1,11 @@
-// The floor: the least that a server of this kind can cost. Socket.IO in front, Roomcast's log in Redis behind it (its own
-// append script), one subscription a room, and one plain write of one shared websocket frame to each member's TCP socket.
+// The floor: the least that a server of this kind can cost. Socket.IO in front, a verified token and a seat in Redis for
+// whoever joins (Roomcast's own verifier and join script), Roomcast's log in Redis (its own append script), one subscription
+// a room, and one plain write of one shared websocket frame to each member's TCP socket.
 //
-// Never take it for a server. No token is verified, no permission, field, size or rate is checked. Nobody is told of members.
-// Who joins gets no history, and a position that is made up. An entry that was lost on the way from Redis is neither noticed
-// nor fetched; a frame is written whatever Socket.IO still holds for that connection, and however much its client already
-// owes. Nothing is counted or swept. PORT and REDIS_URL by environment.
+// Never take it for a server. No permission, field, size or rate is checked. Nobody is told of members, and a seat is never
+// given up. Who joins gets no history. An entry that was lost on the way from Redis is neither noticed nor fetched; a frame
+// is written whatever Socket.IO still holds for that connection, and however much its client already owes. Nothing is
+// counted or swept. PORT and REDIS_URL by environment.
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -12,12 +13,15 @@ import type { Socket as TcpSocket } from "node:net";
 import { Redis } from "ioredis";
 import { Server } from "socket.io";
 import { RoomTypes } from "../../src/auth/room-types.ts";
+import { TokenVerifier } from "../../src/auth/tokens.ts";
 import { Frame } from "../../src/feed/frame.ts";
 import { decode } from "../../src/log/envelope.ts";
 import { RedisLog } from "../../src/log/redis-log.ts";
+import { RedisPresence } from "../../src/presence/redis-presence.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { restOf } from "../../src/room/draft.ts";
 import { DirectWrite } from "../../src/socket/direct-write.ts";
+import { TOKEN_SECRET } from "../load/token.ts";
 
 const DEDUPE_MS = 600_000;
 /** The log's bounds are a node's own: trimming is part of what an append costs. */
@@ -41,6 +45,15 @@ const subscriber = new Redis(url);
 const keys = new Keys("floor");
 // Pages are never read: they need no connection of their own.
 const log = new RedisLog({ commands, reads: commands, keys, dedupeMs: DEDUPE_MS });
+const presence = new RedisPresence({
+  ...{ commands, reads: commands, keys, dedupeMs: DEDUPE_MS },
+  incarnation: { current: "floor" },
+});
+const verifier = new TokenVerifier({
+  keys: { kind: "secrets", secrets: [new TextEncoder().encode(TOKEN_SECRET)], generated: false },
+  issuer: undefined,
+  audience: undefined,
+});
 /** By channel. */
 const rooms = new Map<string, Room>();
 
@@ -70,15 +83,27 @@ function deliver(room: Room): void {
 
 const http = createServer();
 const io = new Server(http);
+io.use((socket, next) => {
+  verifier.verify(String(socket.handshake.auth.token)).then(({ user }) => {
+    socket.data.user = user;
+    next();
+  }, next);
+});
 io.on("connection", (socket) => {
+  const user = String(socket.data.user);
   socket.on("joinRoom", async ({ room: name }: { room: string }, ack: (answer: object) => void) => {
     const room = roomOf(name);
     await room.subscribed;
+    const seat = { room: name, connection: socket.id, user, name: undefined, state: undefined };
+    // Where it is found should this node die: nobody takes seats of the dead otherwise.
+    const noted = presence.noteRoom(name);
+    const joined = presence.join({ ...seat, attempt: 1, maxMembers: 0, retention, tells: "nobody" });
+    const [{ position, members, memberCount }] = await Promise.all([joined, noted]);
     const tcp = new DirectWrite(socket.conn).socket;
     if (tcp === undefined) throw new Error("the floor speaks by websocket only");
     room.members.add(tcp);
     socket.once("disconnect", () => room.members.delete(tcp));
-    ack({ ok: true, position: { epoch: "", seq: 0, ts: 0 } });
+    ack({ ok: true, position, members, memberCount });
   });
   socket.on("sendMessage", async ({ room, data }: SendRequest, ack: (answer: object) => void) => {
     const [id, sender] = [randomUUID(), socket.id];

@@ -37,7 +37,7 @@ function socketio(name: ContenderName & ("classic" | "sharded" | "streams"), ada
 /** What no server of this kind gets under (floor-server.ts): a mark, not something to choose. */
 export const floor: Contender = {
   name: "floor",
-  label: "the floor: Roomcast's log behind Socket.IO, nothing else",
+  label: "the floor: tokens, seats and Roomcast's log behind Socket.IO, nothing else",
   dialect: "roomcast",
   start: (options) => startNodes(options, true, (port, env) => script("floor-server.ts", env, port)),
 };

@@ -53,6 +53,8 @@ export function startNode(options: NodeOptions): NodeProcess {
     // A group of its own: Ctrl-C reaches the parent alone, which then ends everything in order.
     detached: true,
     env: {
+      // As the image has it.
+      MALLOC_ARENA_MAX: "1",
       ...process.env,
       HOST: "127.0.0.1",
       ...options.env,

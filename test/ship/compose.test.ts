@@ -93,6 +93,7 @@ describeWithDocker("the image", () => {
     await command("docker", ["build", "--tag", image, "."]);
     const inspect = JSON.parse(await command("docker", ["image", "inspect", image]));
     expect(inspect[0].Config.User).toBe("node");
+    expect(inspect[0].Config.Env).toContain("MALLOC_ARENA_MAX=1");
     expect(inspect[0].Config.Healthcheck.Test.join(" ")).toContain("/livez");
     const inside = (...args: string[]) =>
       command("docker", ["run", "--rm", "--read-only", "--network", "none", image, ...args]);

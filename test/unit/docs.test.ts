@@ -306,10 +306,13 @@ describe("documents", () => {
     expect(missing).toEqual([]);
   });
 
-  it("name no variable that neither a node nor docker-compose.yml reads", () => {
+  it("name no variable that neither a node nor docker-compose.yml reads, nor the image sets", () => {
     const ofNodes = Object.keys(VARIABLES).flatMap((name) => [name, `${name}_FILE`]);
     const ofCompose = [...read("docker-compose.yml").matchAll(/\$\{([A-Z_]+)/g)].map(([, name = ""]) => name);
-    const known = new Set([...ofNodes, ...ofCompose]);
+    const ofImage = [...read("Dockerfile").matchAll(/^ENV (.*)$/gm)].flatMap(([, line = ""]) =>
+      line.split(" ").map((setting) => setting.split("=", 1)[0] ?? ""),
+    );
+    const known = new Set([...ofNodes, ...ofCompose, ...ofImage]);
     const unknown = all
       .filter((file) => file !== "CONTRIBUTING.md")
       .flatMap((file) =>
