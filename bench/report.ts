@@ -20,7 +20,7 @@ complete, those of all others arrive at most once.
 
 The row \`floor\`, where there is one, is no server and no goal, but the least that a server of this kind can cost: Socket.IO in
 front, a verified token, Roomcast's own scripts in Redis for the seat of a member and for the log, one subscription a room, and one
-write of one shared frame to each member. Nothing is authorised, counted, repaired or swept, nobody sees who is there, and nobody catches up
+write of one shared frame to each member. Nothing is authorised, counted, repaired or swept, nobody hears who comes later, and nobody catches up
 (\`bench/contenders/floor-server.ts\`). Between it and the sharded adapter lies what such a log costs in any case,
 between it and Roomcast what everything else that Roomcast promises costs.`;
 

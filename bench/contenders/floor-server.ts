@@ -2,14 +2,15 @@
 // whoever joins (Roomcast's own verifier and join script), Roomcast's log in Redis (its own append script), one subscription
 // a room, and one plain write of one shared websocket frame to each member's TCP socket.
 //
-// Never take it for a server. No permission, field, size or rate is checked. Nobody is told of members, and a seat is never
-// given up. Who joins gets no history. An entry that was lost on the way from Redis is neither noticed nor fetched; a frame
+// Never take it for a server. No permission, field, size or rate is checked. Nobody is told who comes later, and a seat is
+// never given up. Who joins gets no history. An entry that was lost on the way from Redis is neither noticed nor fetched; a frame
 // is written whatever Socket.IO still holds for that connection, and however much its client already owes. Nothing is
 // counted or swept. PORT and REDIS_URL by environment.
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { Socket as TcpSocket } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { Server } from "socket.io";
 import { RoomTypes } from "../../src/auth/room-types.ts";
@@ -21,6 +22,7 @@ import { RedisPresence } from "../../src/presence/redis-presence.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { restOf } from "../../src/room/draft.ts";
 import { DirectWrite } from "../../src/socket/direct-write.ts";
+import { corkUpgrades } from "../../src/socket/turn-cork.ts";
 import { TOKEN_SECRET } from "../load/token.ts";
 
 const DEDUPE_MS = 600_000;
@@ -29,7 +31,7 @@ const { retention } = new RoomTypes({ upToMembers: 0, againBelowMembers: 0 }).of
 
 interface Room {
   readonly members: Set<TcpSocket>;
-  readonly subscribed: Promise<unknown>;
+  readonly subscribed: Promise<void>;
   /** Frames of the chunk from Redis that is being read. */
   heard: Frame[];
 }
@@ -57,11 +59,27 @@ const verifier = new TokenVerifier({
 /** By channel. */
 const rooms = new Map<string, Room>();
 
+/** Channels that one turn of the loop wants, which are subscribed to by one call. */
+let gathered: { readonly channels: string[]; readonly subscribed: Promise<void> } | undefined;
+
+function subscribe(channel: string): Promise<void> {
+  if (gathered === undefined) {
+    const channels: string[] = [];
+    const subscribed = nextTurn().then(async () => {
+      gathered = undefined;
+      await subscriber.ssubscribe(...channels);
+    });
+    gathered = { channels, subscribed };
+  }
+  gathered.channels.push(channel);
+  return gathered.subscribed;
+}
+
 function roomOf(name: string): Room {
   const channel = keys.channel(name);
   const known = rooms.get(channel);
   if (known !== undefined) return known;
-  const room: Room = { members: new Set(), subscribed: subscriber.ssubscribe(channel), heard: [] };
+  const room: Room = { members: new Set(), subscribed: subscribe(channel), heard: [] };
   rooms.set(channel, room);
   return room;
 }
@@ -83,6 +101,7 @@ function deliver(room: Room): void {
 
 const http = createServer();
 const io = new Server(http);
+corkUpgrades(io.engine);
 io.use((socket, next) => {
   verifier.verify(String(socket.handshake.auth.token)).then(({ user }) => {
     socket.data.user = user;

@@ -50,7 +50,7 @@ export const memory: Scenario = {
   name: "memory",
   describe(size) {
     const { warm, clients } = SIZES[size];
-    return `A fresh server, ${warm} clients first and then ${clients} more, connected (Roomcast's: authenticated) and joined in rooms of ${ROOM_SIZE}, idle. Growth of the server's resident memory after garbage was collected, for each client. Roomcast runs with \`MALLOC_ARENA_MAX=1\`, as in its image.`;
+    return `A fresh server, ${warm} clients first and then ${clients} more, connected (Roomcast's: authenticated) and joined in rooms of ${ROOM_SIZE}, idle. Growth of the server's resident memory after garbage was collected, for each client. All run with \`MALLOC_ARENA_MAX=1\`, as Roomcast's image has it.`;
   },
   async run(bench): Promise<readonly Measurement[]> {
     const rounds = new Rounds();

@@ -88,6 +88,7 @@ export class Handshakes {
     attempts.underWay = true;
     const settled = () => {
       attempts.underWay = false;
+      if (attempts.failed === 0) this.#attempts.delete(conn);
       conn.off("close", settled);
       rules.settled(socket);
     };

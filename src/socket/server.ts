@@ -110,8 +110,8 @@ export class SocketServer {
   readonly #requests: HandshakeRequests;
   /** By the connection's id, which is the socket's. */
   readonly #connections = new Map<string, Held>();
-  /** Of sockets that were let in, also before they are connections. */
-  readonly #outlets = new WeakMap<Socket, SocketOutlet>();
+  /** Of sockets that were let in, until they are connections. */
+  readonly #opening = new WeakMap<Socket, SocketOutlet>();
   readonly #expiries: Expiries;
   readonly #onDisconnect = sharedListener((socket: Socket, reason: string) => this.#disconnected(socket, reason));
   readonly #budget: OutboundBudget;
@@ -180,7 +180,7 @@ export class SocketServer {
         settled: (socket) => {
           if (this.#connections.has(socket.id)) return;
           this.#places.give(socket);
-          this.#outlets.get(socket)?.release();
+          this.#opening.get(socket)?.release();
         },
       }),
     );
@@ -276,7 +276,7 @@ export class SocketServer {
   /** What Socket.IO is about to answer goes through the outlet already, and leaves together with our `welcome`. */
   #open(socket: Socket): SocketOutlet {
     const outlet = new SocketOutlet(socket, this.#options.outboundBytes, this.#events.signalDropped);
-    this.#outlets.set(socket, outlet);
+    this.#opening.set(socket, outlet);
     outlet.corkTurn();
     return outlet;
   }
@@ -284,7 +284,8 @@ export class SocketServer {
   #connected(socket: Socket): void {
     const { nodeName, rates, floods, welcomeLimits } = this.#options;
     const identity = this.#handshakes.identityOf(socket);
-    const outlet = this.#outlets.get(socket) ?? this.#open(socket);
+    const outlet = this.#opening.get(socket) ?? this.#open(socket);
+    this.#opening.delete(socket);
     const connection = new Connection(socket.id, identity, outlet, new Rates(rates));
     this.#known.add(socket);
     const held = new Held(this.#context, socket, connection, outlet, floods === "off" ? "off" : floods.refusals);

@@ -11,9 +11,12 @@ export function corkTurn(tcp: TcpSocket): void {
   setImmediate(() => tcp.uncork());
 }
 
+/** Engine.IO ends any other in the turn of its opening, and what is corked then would never leave. */
+const PROTOCOL = /[?&]EIO=4(?:&|$)/;
+
 /** The answer to a websocket's upgrade leaves together with Engine.IO's first packet, which comes in the same turn. */
 export function corkUpgrades(engine: Server["engine"]): void {
-  engine.on("initial_headers", (_headers: object, { headers, socket }: IncomingMessage) => {
-    if (headers.upgrade !== undefined) corkTurn(socket);
+  engine.on("initial_headers", (_headers: object, { headers, socket, url = "" }: IncomingMessage) => {
+    if (headers.upgrade !== undefined && PROTOCOL.test(url)) corkTurn(socket);
   });
 }

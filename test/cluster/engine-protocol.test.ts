@@ -4,7 +4,7 @@ import { Server } from "socket.io";
 import { beforeAll, describe, expect, it } from "vitest";
 import { startCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
-import { type Polled, polling, RawWebSocket } from "../support/raw-engine.ts";
+import { type Polled, polling, RawWebSocket, upgradeAnswer } from "../support/raw-engine.ts";
 import { signToken } from "../support/token.ts";
 
 const MAX_FRAME_BYTES = 1_000_000;
@@ -70,6 +70,14 @@ const CASES: Readonly<Record<string, (side: Side) => Promise<unknown>>> = {
     return { status, packets: packets.map(normal) };
   },
   "the handshake and the namespace by websocket": async (side) => (await connected(side)).frames.map(normal),
+  "a websocket of an older protocol": async ({ url }) => {
+    const answers = [
+      await upgradeAnswer(url, "EIO=3&transport=websocket"),
+      await upgradeAnswer(url, "transport=websocket"),
+    ];
+    for (const answer of answers) expect(answer).toContain("Unsupported protocol version");
+    return answers;
+  },
   "the namespace, an event and its answer by polling": async ({ url, connect }) => {
     const sid = await session(url);
     const said = [await polling.post(url, sid, connect)];

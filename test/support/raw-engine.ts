@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { stopsWithTest } from "./teardown.ts";
 
 /** Between packets in a polling body (Engine.IO protocol, version 4). */
@@ -56,4 +57,25 @@ export class RawWebSocket {
   send(frame: string | Uint8Array): void {
     this.#socket.send(typeof frame === "string" ? frame : new Uint8Array(frame));
   }
+}
+
+/** All that a server says to an upgrade with this query, up to the end of the connection, without what differs from run to run. */
+export async function upgradeAnswer(url: string, query: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  const tcp = connect({ host: hostname, port: Number(port) });
+  stopsWithTest(() => {
+    tcp.destroy();
+  });
+  tcp.write(
+    `GET /socket.io/?${query} HTTP/1.1\r\nHost: ${hostname}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+  );
+  let answer = "";
+  tcp.on("data", (chunk) => {
+    answer += chunk.toString("latin1");
+  });
+  await new Promise<void>((resolve) => {
+    tcp.once("close", () => resolve());
+  });
+  return answer.replaceAll(/^Set-Cookie: .*\r\n/gim, "");
 }

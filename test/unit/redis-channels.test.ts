@@ -11,10 +11,13 @@ class ModelSubscriber extends EventEmitter {
   status = "ready";
   refusals = 0;
   readonly calls: number[] = [];
+  /** All calls with the channels' names, and whether they wait for the end of the turn's writes. */
+  readonly said: string[] = [];
   readonly stream = new PassThrough();
 
   async ssubscribe(...names: string[]): Promise<number> {
     this.calls.push(names.length);
+    this.said.push(`subscribe ${names.join()}`);
     if (this.refusals > 0) {
       this.refusals -= 1;
       throw new Error("BUSY Redis is busy running a script.");
@@ -22,7 +25,8 @@ class ModelSubscriber extends EventEmitter {
     return names.length;
   }
 
-  async sunsubscribe(): Promise<number> {
+  async sunsubscribe(name: string): Promise<number> {
+    this.said.push(`unsubscribe ${name}${this.stream.writableCorked > 0 ? ", put together" : ""}`);
     return 0;
   }
 
@@ -76,5 +80,23 @@ describe("the channels of a node after a reconnect", () => {
     subscriber.reconnect();
     await vi.waitFor(() => expect(resumed.size).toBe(600));
     expect(subscriber.calls).toEqual([500, 500, 100]);
+  });
+});
+
+describe("the channels of a node", () => {
+  it("are unsubscribed from together, and in the order of the calls", async () => {
+    const { subscriber, channels } = await channelsWith(3);
+    const [first = "", second = ""] = [0, 1].map((index) => new Keys("t").channel(`chat:${index}`));
+    subscriber.said.length = 0;
+    channels.close("chat:0");
+    channels.close("chat:1");
+    const again = channels.open("chat:0", { entry() {}, presence() {}, broadcast() {}, resumed() {} });
+    await again;
+    expect(subscriber.said).toEqual([
+      `unsubscribe ${first}, put together`,
+      `unsubscribe ${second}, put together`,
+      `subscribe ${first}`,
+    ]);
+    await vi.waitFor(() => expect(subscriber.stream.writableCorked).toBe(0));
   });
 });
