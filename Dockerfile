@@ -19,8 +19,9 @@ FROM node:24-slim
 LABEL org.opencontainers.image.title="Roomcast" \
       org.opencontainers.image.description="Realtime rooms on Socket.IO that lose no acknowledged message" \
       org.opencontainers.image.licenses="MIT"
+ENV NODE_ENV=production
 # One arena: each thread that verifies a token would else keep memory of its own (docs/performance.md, "A joined client").
-ENV NODE_ENV=production MALLOC_ARENA_MAX=1
+ENV MALLOC_ARENA_MAX=1
 WORKDIR /app
 COPY --from=production /app/node_modules node_modules
 COPY --from=build /app/dist dist
