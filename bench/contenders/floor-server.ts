@@ -1,6 +1,6 @@
 // The floor: the least that a server of this kind can cost. Socket.IO in front, a verified token and a seat in Redis for
 // whoever joins (Roomcast's own verifier and join script), Roomcast's log in Redis (its own append script), one subscription
-// a room, and one plain write of one shared websocket frame to each member's TCP socket.
+// a room, and one write of one shared websocket frame to each member's TCP socket, by its file descriptor.
 //
 // Never take it for a server. No permission, field, size or rate is checked. Nobody is told who comes later, and a seat is
 // never given up. Who joins gets no history. An entry that was lost on the way from Redis is neither noticed nor fetched; a frame
@@ -9,7 +9,6 @@
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:http";
-import type { Socket as TcpSocket } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { Server } from "socket.io";
@@ -22,6 +21,7 @@ import { RedisPresence } from "../../src/presence/redis-presence.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { restOf } from "../../src/room/draft.ts";
 import { DirectWrite } from "../../src/socket/direct-write.ts";
+import type { FdWriter } from "../../src/socket/fd-writer.ts";
 import { corkUpgrades } from "../../src/socket/turn-cork.ts";
 import { TOKEN_SECRET } from "../load/token.ts";
 
@@ -30,7 +30,7 @@ const DEDUPE_MS = 600_000;
 const { retention } = new RoomTypes({ upToMembers: 0, againBelowMembers: 0 }).of("");
 
 interface Room {
-  readonly members: Set<TcpSocket>;
+  readonly members: Set<FdWriter>;
   readonly subscribed: Promise<void>;
   /** Frames of the chunk from Redis that is being read. */
   heard: Frame[];
@@ -118,10 +118,10 @@ io.on("connection", (socket) => {
     const noted = presence.noteRoom(name);
     const joined = presence.join({ ...seat, attempt: 1, maxMembers: 0, retention, tells: "nobody" });
     const [{ position, members, memberCount }] = await Promise.all([joined, noted]);
-    const tcp = new DirectWrite(socket.conn).socket;
-    if (tcp === undefined) throw new Error("the floor speaks by websocket only");
-    room.members.add(tcp);
-    socket.once("disconnect", () => room.members.delete(tcp));
+    const { writer } = new DirectWrite(socket.conn);
+    if (writer === undefined) throw new Error("the floor speaks by websocket only");
+    room.members.add(writer);
+    socket.once("disconnect", () => room.members.delete(writer));
     ack({ ok: true, position, members, memberCount });
   });
   socket.on("sendMessage", async ({ room, data }: SendRequest, ack: (answer: object) => void) => {

@@ -1,4 +1,5 @@
 import { Socket as TcpSocket } from "node:net";
+import { FdWriter } from "./fd-writer.ts";
 
 /** What is used here of Engine.IO's connection and transport; their types hide some of it. */
 interface EngineConnection {
@@ -21,28 +22,44 @@ interface EngineTransport {
 export class DirectWrite {
   readonly #connection: EngineConnection;
   #transport: EngineTransport | undefined;
-  #tcp: TcpSocket | undefined;
+  #writer: FdWriter | undefined;
+  /** As `free`, since it was looked at last. */
+  #free: FdWriter | undefined;
 
   /** `connection` is Engine.IO's, in whichever version: where it is not as expected, there is no way past it. */
   constructor(connection: object) {
     this.#connection = isEngineConnection(connection) ? connection : NO_WAY;
   }
 
-  /** The connection's TCP socket, once it is a websocket. */
-  get socket(): TcpSocket | undefined {
+  /** To the connection's TCP socket, once it is a websocket. */
+  get writer(): FdWriter | undefined {
     const { transport } = this.#connection;
     if (transport !== this.#transport) {
       this.#transport = transport;
-      this.#tcp = transport.name === "websocket" ? tcpOf(transport) : undefined;
+      const tcp = transport.name === "websocket" ? tcpOf(transport) : undefined;
+      this.#writer = tcp && new FdWriter(tcp);
     }
-    return this.#tcp;
+    return this.#writer;
   }
 
-  /** The same, where a whole frame may be written to it now. */
-  get free(): TcpSocket | undefined {
+  /** The same, where a whole frame may be written by it now. */
+  get free(): FdWriter | undefined {
+    return this.#free ?? this.#look();
+  }
+
+  /**
+   * Engine.IO is given something, or the connection ends: it is looked at anew before the next write. Its own pings need
+   * not be told, for they may be overtaken; and a websocket is never upgraded.
+   */
+  doubt(): void {
+    this.#free = undefined;
+  }
+
+  #look(): FdWriter | undefined {
     const { readyState, upgrading, writeBuffer, transport } = this.#connection;
     const isFree = readyState === "open" && !upgrading && writeBuffer.length === 0 && transport.writable;
-    return isFree ? this.socket : undefined;
+    if (isFree) this.#free = this.writer;
+    return this.#free;
   }
 }
 

@@ -105,6 +105,7 @@ export class SocketOutlet implements Port {
   /** The socket is gone; its connection may go on with another one, which has an outlet of its own. */
   release(): void {
     const { conn, client } = this.#socket;
+    this.#direct.doubt();
     if (SocketOutlet.#outlets.get(conn) !== this) return;
     SocketOutlet.#outlets.delete(conn);
     Reflect.deleteProperty(client, WRITE);
@@ -112,18 +113,18 @@ export class SocketOutlet implements Port {
 
   /** What is written directly in this turn leaves at its end, together. */
   corkTurn(): void {
-    const tcp = this.#direct.socket;
-    if (tcp !== undefined) corkTurn(tcp);
+    const { writer } = this.#direct;
+    if (writer !== undefined) corkTurn(writer.socket);
   }
 
   write(frame: Frame): boolean {
-    const tcp = this.#direct.free;
-    if (tcp !== undefined) {
-      tcp.write(frame.websocket);
-      if (tcp.writableLength <= this.#maxBytes) return true;
+    const writer = this.#direct.free;
+    if (writer !== undefined) {
+      if (writer.write(frame.websocket) || writer.owed <= this.#maxBytes) return true;
       this.#pauseRequests();
       return false;
     }
+    this.#direct.doubt();
     // Engine.IO's transports take `wsPreEncodedFrame` as it is; polling, and a packet that waits for an upgrade, use the text.
     for (const part of frame.parts) {
       const options = { compress: false, wsPreEncodedFrame: [part.websocket] };
@@ -165,8 +166,8 @@ export class SocketOutlet implements Port {
 
   /** Bytes that this connection was sent and the operating system has not taken. */
   get owed(): number {
-    const tcp = this.#direct.socket;
-    if (tcp !== undefined) return this.#waiting + tcp.writableLength;
+    const { writer } = this.#direct;
+    if (writer !== undefined) return this.#waiting + writer.owed;
     const { conn } = this.#socket;
     return conn.transport.writable && this.#waiting === 0 ? 0 : this.#waiting + this.#handed;
   }
@@ -209,18 +210,18 @@ export class SocketOutlet implements Port {
 
   /** False where the packet has attachments, is encoded for many already, or must wait: then nothing was written. */
   #writeDirectly(packets: unknown, options: unknown): boolean {
-    const tcp = this.#direct.free;
-    if (tcp === undefined || !Array.isArray(packets) || packets.length !== 1 || isEncoded(options)) return false;
+    const writer = this.#direct.free;
+    if (writer === undefined || !Array.isArray(packets) || packets.length !== 1 || isEncoded(options)) return false;
     const [packet]: unknown[] = packets;
     if (typeof packet !== "string") return false;
-    tcp.write(Frame.ofPacket(packet).websocket);
-    this.#bound(tcp.writableLength);
+    if (!writer.write(Frame.ofPacket(packet).websocket)) this.#bound(writer.owed);
     return true;
   }
 
   /** Whatever goes by Engine.IO waits in its buffer until that tells of a flush. */
   #giveToEngine(packets: unknown, options: unknown): void {
     const { client, conn } = this.#socket;
+    this.#direct.doubt();
     // Socket.IO drops those without a word where the transport cannot take them at once.
     if (!isVolatile(options) || conn.transport.writable) this.#waiting += sizeOf(packets);
     writeByEngine(client, packets, options);

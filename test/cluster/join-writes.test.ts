@@ -1,9 +1,12 @@
+import fs from "node:fs";
 import type { IncomingMessage } from "node:http";
+import { syncBuiltinESMExports } from "node:module";
 import type { Socket as TcpSocket } from "node:net";
 import { expect, it } from "vitest";
 import { connectClient } from "../support/client.ts";
 import { startEmbedded } from "../support/embedded.ts";
 import { describeWithRedis } from "../support/redis.ts";
+import { stopsWithTest } from "../support/teardown.ts";
 import { signToken } from "../support/token.ts";
 
 const WRITES = ["writev", "writeBuffer", "writeLatin1String", "writeUtf8String", "writeAsciiString"];
@@ -21,6 +24,17 @@ function writesOf(tcp: TcpSocket): string[] {
       return Reflect.apply(write, handle, [request, ...data]);
     });
   }
+  const { writeSync } = fs;
+  const stop = () => {
+    fs.writeSync = writeSync;
+    syncBuiltinESMExports();
+  };
+  fs.writeSync = (fd: number, ...data: unknown[]) => {
+    if (fd === Reflect.get(handle, "fd")) writes.push(data.join(""));
+    return Reflect.apply(writeSync, fs, [fd, ...data]);
+  };
+  syncBuiltinESMExports();
+  stopsWithTest(stop);
   return writes;
 }
 
