@@ -52,6 +52,8 @@ export class Feed implements ChannelListener {
   #repairs = 0;
   /** The chain did not fit: if the log sees no new epoch either, the stream still cannot go on. */
   #broken = false;
+  /** The epoch that this stream was in before: its last entries may come after the news that it is over. */
+  #left: string | undefined;
   #position: Position | undefined;
   /** The furthest entry of the latest epoch that the channel brought, whether or not it could be passed on. */
   #heard: Position | undefined;
@@ -147,6 +149,7 @@ export class Feed implements ChannelListener {
 
   entry(entry: Entry): void {
     this.#tail.entry(entry);
+    if (entry.epoch === this.#left) return;
     if (this.#heard?.epoch !== entry.epoch || entry.seq > this.#heard.seq) this.#heard = positionOf(entry);
     this.#hear(entry);
   }
@@ -250,7 +253,8 @@ export class Feed implements ChannelListener {
 
   /** One step of a repair: it is over once the state is `live` again. */
   #goOn(asked: Position, known: Position, page: Page): void {
-    const on = continueFrom(asked, page.entries, this.#tail.entries);
+    const heard = this.#tail.entries.filter(({ epoch }) => epoch !== this.#left);
+    const on = continueFrom(asked, page.entries, heard);
     for (const entry of on.entries) this.#pass(entry);
     if (on.end === "broken") {
       this.#state = "live";
@@ -284,6 +288,7 @@ export class Feed implements ChannelListener {
 
   /** The stream cannot be continued: its readers are told, and the feed goes on from the log's end. */
   #restart(head: Position, reason: "epoch" | "behind"): void {
+    if (head.epoch !== this.#position?.epoch) this.#left = this.#position?.epoch;
     this.#position = { epoch: head.epoch, seq: head.seq, ts: head.ts };
     this.#state = "live";
     this.#broken = false;

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { Feed } from "../../src/feed/feed.ts";
 import { NOT_COUNTED } from "../../src/feed/feed-counts.ts";
 import type { Frame } from "../../src/feed/frame.ts";
-import type { Entry } from "../../src/log/room-log.ts";
+import type { Entry, Page } from "../../src/log/room-log.ts";
 import { eventually } from "../support/eventually.ts";
 
 const POLICY = {
@@ -42,4 +42,54 @@ it("[G3] who joined in the new epoch before the feed knew of it goes on from the
   feed.compare(question, { ...head, version: 0, memberCount: 0, messages: 0, bytes: 0 });
   await eventually(() => expect(late.heard).toEqual(["message"]));
   expect(early.heard).toEqual(["resync"]);
+});
+
+// Two connections to Redis: the answer to a comparison may come before what was published before it.
+it("[G3] what is left of an epoch that is over, and comes late, ends nobody's stream again", async () => {
+  const at = (epoch: string, seq: number) => ({ epoch, seq, ts: seq * 10 });
+  const entry = (epoch: string, seq: number): Entry => {
+    return { ...at(epoch, seq), prev: (seq - 1) * 10, body: Buffer.from(JSON.stringify({ seq })) };
+  };
+  const [page, suspected]: [Promise<Page>[], Feed[]] = [[], []];
+  const feed = new Feed("chat:1", POLICY, 1_000, {
+    readPage: () => page.shift() ?? Promise.reject(new Error("nothing is to be read")),
+    suspect: (one) => suspected.push(one),
+    pause: async () => undefined,
+    failed: (_room, error) => {
+      throw error;
+    },
+    counts: NOT_COUNTED,
+  });
+  const heard: [string, { seq?: number }][] = [];
+  const write = (frame: Frame) => {
+    heard.push(...frame.parts.map(({ text }) => JSON.parse(text.slice(1)) as [string, { seq?: number }]));
+    return true;
+  };
+  feed.start(at("e1", 5), 0);
+  const question = feed.question();
+  if (question === undefined) throw new Error("a feed that has started can be compared");
+  feed.compare(question, { ...at("e2", 8), version: 0, memberCount: 0, messages: 0, bytes: 0 });
+  feed.attach({ connection: "c", write, offer: write, drained: async () => undefined }, at("e2", 8), 0);
+  feed.entry(entry("e1", 6));
+  feed.entry(entry("e2", 9));
+  // In the middle of a repair, too.
+  const { promise, resolve } = Promise.withResolvers<Page>();
+  page.push(promise);
+  feed.entry(entry("e2", 11));
+  feed.entry(entry("e1", 7));
+  feed.entry(entry("e2", 12));
+  resolve({ entries: [entry("e2", 10), entry("e2", 11)], head: at("e2", 11), more: false });
+  await eventually(() => expect(heard.map(([, { seq }]) => seq)).toEqual([9, 10, 11, 12]));
+  expect(heard.map(([name]) => name)).toEqual(Array.from({ length: 4 }, () => "message"));
+  expect(suspected).toEqual([]);
+  // An epoch that it does not know is another matter, and so is the old one once the log is back in it.
+  feed.entry(entry("e3", 13));
+  expect(suspected).toEqual([feed]);
+  const again = feed.question();
+  if (again === undefined) throw new Error("a feed that has started can be compared");
+  feed.compare(again, { ...at("e1", 7), version: 0, memberCount: 0, messages: 0, bytes: 0 });
+  feed.attach({ connection: "d", write, offer: write, drained: async () => undefined }, at("e1", 7), 0);
+  feed.entry(entry("e1", 8));
+  await eventually(() => expect(heard.slice(4).map(([name]) => name)).toEqual(["resync", "message"]));
+  expect(heard.at(-1)?.[1].seq).toBe(8);
 });
