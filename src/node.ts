@@ -314,9 +314,10 @@ class Node implements RoomcastNode {
     this.#log.info("stopped");
   }
 
-  /** Members are left to the others. Whoever is put out until then is put out here: what was published before has come. */
+  /** Members are left to the others. Whoever was put out until then is put out here. */
   async #handOver(): Promise<void> {
     await this.#store.handOver(this.#config.limits.graceSeconds * 1_000);
+    // What was heard in this turn is acted on in it.
     await nextTurn();
     await this.#seats.finishLeaving();
   }

@@ -153,7 +153,10 @@ export function redisStore(
     endStoppedGrace: async (of) => {
       for (const stopped of await leases.released()) await presence.endGrace(stopped, of);
     },
-    handOver: (graceMs) => life.end(graceMs),
+    handOver: async (graceMs) => {
+      await life.end(graceMs);
+      await pulse.caughtUp();
+    },
     close: async () => {
       pulse.stop();
       memory.stop();

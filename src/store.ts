@@ -29,7 +29,10 @@ export interface Store {
   ready(): Promise<void>;
   /** Takes out who is in the grace of a node that has stopped. Rejects with `unavailable`; may be repeated. */
   endStoppedGrace(of: GraceOf): Promise<void>;
-  /** This node stops: its members count as present for so long, and are taken out by another node after that. */
+  /**
+   * This node stops: its members count as present for so long, and are taken out by another node after that. Resolves once
+   * what others published before that was heard here. Rejects with `unavailable`.
+   */
   handOver(graceMs: number): Promise<void>;
   close(): Promise<void>;
 }

@@ -38,6 +38,8 @@ export class Pulse {
   #stalled = false;
   #refusal: string | undefined;
   #refused = false;
+  /** By the beat that each waits for. */
+  readonly #awaited = new Map<string, () => void>();
 
   constructor(options: PulseOptions) {
     this.#options = options;
@@ -68,9 +70,25 @@ export class Pulse {
     this.#heardAt = Date.now();
     this.#publishedSince = undefined;
     this.#options.roundTrip((performance.now() - Number(beat)) / 1_000);
+    this.#awaited.get(beat)?.();
     if (!this.#stalled) return;
     this.#stalled = false;
     this.#options.restored();
+  }
+
+  /**
+   * Resolves once this node has heard everything that was published to it before the call, and in any case after
+   * `STALLED_AFTER_MS`, or where Redis is away. An answer of Redis by another connection may come before that.
+   */
+  async caughtUp(): Promise<void> {
+    const beat = String(performance.now());
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, STALLED_AFTER_MS);
+    this.#awaited.set(beat, resolve);
+    this.#options.publish(beat).catch(resolve);
+    await promise;
+    this.#awaited.delete(beat);
+    clearTimeout(timer);
   }
 
   stop(): void {

@@ -69,4 +69,24 @@ describe("a node's pulse", () => {
     expect(told).toEqual(["stalled", "resubscribe", "resubscribe", "restored"]);
     pulse.stop();
   });
+
+  it("[G5] knows when it has heard what was published before, and does not wait for what never comes", async () => {
+    const { pulse, redis, told } = startPulse();
+    const order: string[] = [];
+    const caughtUp = (which: string) => pulse.caughtUp().then(() => order.push(which));
+    const first = caughtUp("heard");
+    expect(order).toEqual([]);
+    await first;
+    redis.subscribed = false;
+    const deaf = caughtUp("deaf");
+    await vi.advanceTimersByTimeAsync(1_900);
+    expect(order).toEqual(["heard"]);
+    await vi.advanceTimersByTimeAsync(200);
+    await deaf;
+    redis.takesMessages = false;
+    await caughtUp("away");
+    expect(order).toEqual(["heard", "deaf", "away"]);
+    expect(told).toEqual([]);
+    pulse.stop();
+  });
 });
