@@ -33,6 +33,7 @@ describeWithRedis("the descriptions of a node", () => {
     await ada.ok("getHistory", { room: ROOM });
     await ada.ok("getMembers", { room: ROOM });
     await ada.ok("kickMember", { room: ROOM, user: "bob", banSeconds: 60 });
+    await eventually(() => expect(ada.of("userLeft")).toHaveLength(1));
     await ada.ok("unbanMember", { room: ROOM, user: "bob" });
     await ada.ok("closeRoom", { room: ROOM });
     cluster.node(0).kill("SIGTERM");

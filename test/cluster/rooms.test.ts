@@ -172,8 +172,10 @@ describeWithRedis("joining and leaving", () => {
       ["chat:cancel-again", 1],
     ] as const) {
       const talker = await connect(1, "talker");
+      const neighbour = await connect(0, "neighbour");
       const member = await connect(0, "ada");
       await talker.ok("joinRoom", { room });
+      await neighbour.ok("joinRoom", { room });
       for (let time = 0; time < times; time++) await member.ok("joinRoom", { room });
       const [join, leave] = await whilePending(() => [
         member.ask("joinRoom", { room }),
@@ -182,11 +184,14 @@ describeWithRedis("joining and leaving", () => {
       expect(await join).toMatchObject({ ok: false, error: { code: "superseded" } });
       expect(await leave).toEqual({ ok: true });
       await eventually(async () => {
-        expect((await talker.ok("getMembers", { room })).members).toEqual([{ id: "talker" }]);
+        const { members } = await talker.ok("getMembers", { room });
+        expect(members.map(({ id }) => id)).toEqual(["talker", "neighbour"]);
       });
       expect((await member.refused("sendMessage", { room, data: 1 })).error.code).toBe("not_in_room");
       await talker.ok("sendMessage", { room, data: 1 });
       await talker.ok("sendSignal", { room, event: "e" });
+      // Whoever joins before its node has heard a signal gets it.
+      await eventually(() => expect(neighbour.of("signal")).toHaveLength(1));
       // A later join of the same connection works as ever.
       await member.ok("joinRoom", { room });
       await talker.ok("sendMessage", { room, data: 2 });

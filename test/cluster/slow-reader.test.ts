@@ -116,8 +116,11 @@ describeWithRedis("a client that stops reading", () => {
       if (index % 20 === 0) await talker.send(`m${index}`);
     }
     // Somebody comes and goes meanwhile: that is noise too, and what was missed of it is told at the end.
+    const left: unknown[] = [];
+    listener.socket.on("userLeft", (event) => left.push(event));
     const passer = await member(cluster);
     passer.stop();
+    await eventually(() => expect(left).toHaveLength(1));
     await eventually(() => expect(listener.messages).toHaveLength(MESSAGES / 20));
     await eventually(() => expect(signals.get(listener)).toBe(MESSAGES));
     const dropped = await metric(cluster, "roomcast_signals_dropped_total");
