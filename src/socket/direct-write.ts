@@ -23,8 +23,8 @@ export class DirectWrite {
   readonly #connection: EngineConnection;
   #transport: EngineTransport | undefined;
   #writer: FdWriter | undefined;
-  /** As `free`, since it was looked at last. */
-  #free: FdWriter | undefined;
+  /** By the last look nothing is waiting in Engine.IO, and it was given nothing since. */
+  #isClear = false;
 
   /** `connection` is Engine.IO's, in whichever version: where it is not as expected, there is no way past it. */
   constructor(connection: object) {
@@ -44,22 +44,23 @@ export class DirectWrite {
 
   /** The same, where a whole frame may be written by it now. */
   get free(): FdWriter | undefined {
-    return this.#free ?? this.#look();
+    const { readyState, transport } = this.#connection;
+    if (this.#isClear && readyState === "open" && transport === this.#transport) return this.#writer;
+    return this.#look() ? this.writer : undefined;
   }
 
   /**
-   * Engine.IO is given something, or the connection ends: it is looked at anew before the next write. Its own pings need
-   * not be told, for they may be overtaken; and a websocket is never upgraded.
+   * Engine.IO is given something: what it holds is looked at before the next write. Its own pings do not matter, for a frame
+   * may overtake them.
    */
   doubt(): void {
-    this.#free = undefined;
+    this.#isClear = false;
   }
 
-  #look(): FdWriter | undefined {
+  #look(): boolean {
     const { readyState, upgrading, writeBuffer, transport } = this.#connection;
-    const isFree = readyState === "open" && !upgrading && writeBuffer.length === 0 && transport.writable;
-    if (isFree) this.#free = this.writer;
-    return this.#free;
+    this.#isClear = readyState === "open" && !upgrading && writeBuffer.length === 0 && transport.writable;
+    return this.#isClear;
   }
 }
 

@@ -36,8 +36,8 @@ export class FdWriter {
     const { socket } = this;
     // The system gives the descriptor to another connection once this handle is closed: the socket lets go of it then.
     const isOurs = this.#fd !== NO_FD && socket._handle === this.#handle;
-    const holdsNothing = socket.writableLength === 0 && socket.writableCorked === 0;
-    const taken = isOurs && holdsNothing ? writeNow(this.#fd, bytes) : 0;
+    const isIdle = socket.writableLength === 0 && socket.writableCorked === 0 && !socket.writableEnded;
+    const taken = isOurs && isIdle ? writeNow(this.#fd, bytes) : 0;
     if (taken === bytes.length) return true;
     socket.write(taken === 0 ? bytes : bytes.subarray(taken));
     return socket.writableLength === 0;
@@ -49,7 +49,7 @@ function writeNow(fd: number, bytes: Buffer): number {
   try {
     return writeSync(fd, bytes);
   } catch {
-    // Its buffer is full (EAGAIN), or the connection is broken: then the stream meets the same error, and tells its listeners.
+    // Its buffer is full (EAGAIN), or the connection is broken: then the stream meets an error too, and tells its listeners.
     return 0;
   }
 }

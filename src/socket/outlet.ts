@@ -105,7 +105,6 @@ export class SocketOutlet implements Port {
   /** The socket is gone; its connection may go on with another one, which has an outlet of its own. */
   release(): void {
     const { conn, client } = this.#socket;
-    this.#direct.doubt();
     if (SocketOutlet.#outlets.get(conn) !== this) return;
     SocketOutlet.#outlets.delete(conn);
     Reflect.deleteProperty(client, WRITE);

@@ -114,6 +114,16 @@ const CASES: Readonly<Record<string, (side: Side) => Promise<unknown>>> = {
     await eventually(() => expect(second.closed).toBe(true));
     return [second.frames, await send(first, [])];
   },
+  "a session that began by websocket, and goes on by another one": async (side) => {
+    const first = await connected(side);
+    await send(first, []);
+    const { sid } = JSON.parse(String(first.frames[0]).slice(1)) as { sid: string };
+    const second = await RawWebSocket.open(side.url, sid);
+    second.send("2probe");
+    await eventually(() => expect(second.frames).toEqual(["3probe"]));
+    second.send("5");
+    return await send(second, ['421["leaveRoom",{}]']);
+  },
   "a namespace that is not there": async (side) => await send(await connected(side), ["40/nowhere,"]),
   "the namespace twice": async (side) => await send(await connected(side), [side.connect]),
   "an event before the namespace": async ({ url }) => {
