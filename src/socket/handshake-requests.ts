@@ -1,10 +1,17 @@
-import { type IncomingMessage, ServerResponse } from "node:http";
-import type { Engine, EngineSession } from "./admission.ts";
+import { type IncomingHttpHeaders, type IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "socket.io";
+import type { Engine } from "./admission.ts";
+
+/** It names the transport, for Engine.IO, which has read it. */
+const NO_QUERY = Object.freeze({});
+
+/** The headers by which another handshake of the same session is checked: where its page is from, and its address. */
+const ASKED_AGAIN = ["origin", "host", "x-forwarded-for"] as const;
 
 /**
  * The HTTP requests that sessions began with. Engine.IO keeps each for as long as its session lives, twice: by the session
- * and by the stand-in that it makes for an upgrade's response. With parser, headers as they came and a table of properties
- * that is 3 KiB an idle client (docs/performance.md).
+ * and by the stand-in that it makes for an upgrade's response. With parser, headers and a table of properties that is 3 KiB an
+ * idle client, and more with the headers of a browser (docs/performance.md).
  */
 export class HandshakeRequests {
   readonly #responses = new WeakMap<IncomingMessage, object>();
@@ -17,12 +24,17 @@ export class HandshakeRequests {
   }
 
   /** Of the request only that stays which is asked for later: another handshake of the same session is checked by it. */
-  forget(session: EngineSession): void {
+  forget({ conn: session, handshake }: Socket): void {
     const { request } = session;
     const response = this.#responses.get(request);
     if (response !== undefined) Reflect.set(response, "req", undefined);
-    const { method, url, headers, socket } = request;
-    const query: unknown = Reflect.get(request, "_query");
-    Reflect.set(session, "request", { method, url, headers, socket, connection: socket, _query: query });
+    const { method, socket } = request;
+    const headers: IncomingHttpHeaders = {};
+    for (const name of ASKED_AGAIN) {
+      if (request.headers[name] !== undefined) Object.assign(headers, { [name]: request.headers[name] });
+    }
+    const url = handshake.url.split("?", 1)[0] ?? "";
+    Object.assign(handshake, { headers, url, query: NO_QUERY });
+    Reflect.set(session, "request", { method, url, headers, socket, connection: socket, _query: NO_QUERY });
   }
 }

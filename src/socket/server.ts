@@ -290,7 +290,7 @@ export class SocketServer {
     this.#known.add(socket);
     const held = new Held(this.#context, socket, connection, outlet, floods === "off" ? "off" : floods.refusals);
     this.#connections.set(connection.id, held);
-    if (!this.#options.keepRequests) this.#requests.forget(socket.conn);
+    if (!this.#options.keepRequests) this.#requests.forget(socket);
     socket.on("disconnect", this.#onDisconnect);
     dispatch(socket, connection, this.#verbs, this.#dispatch);
     const welcome: ServerEvents["welcome"] = {
