@@ -1,7 +1,7 @@
 import type { Position } from "../log/room-log.ts";
 import type { FeedCounts } from "./feed-counts.ts";
 import { Frame } from "./frame.ts";
-import type { Reader } from "./reader.ts";
+import type { Line, Reader } from "./reader.ts";
 
 /**
  * Readers that are written to in one turn of the event loop: at up to 20 µs each, more would hold it for too long, with a
@@ -11,18 +11,44 @@ const COHORT_READERS = 500;
 
 type Written = FeedCounts["written"];
 
-/** Some of a room's live readers, who stand at the same place and have the same frames coming. */
+/**
+ * Some of a room's live readers, who stand at the same place and have the same frames coming. What is touched at each
+ * delivery is what it costs where the caches are cold (docs/performance.md): the lines are in a list of their own.
+ */
 class Cohort {
-  readonly readers = new Set<Reader>();
+  /** A reader that was taken out in the middle of a flush leaves a hole until its end. */
+  readonly #readers: (Reader | undefined)[] = [];
+  /** Of the readers at the same places, as of the last write; undefined where there was none. */
+  readonly #lines: (Line | undefined)[] = [];
   readonly #pending: Frame[] = [];
   #at: Position | undefined;
+  #flushing = false;
+  #holes = 0;
+
+  get size(): number {
+    return this.#readers.length;
+  }
 
   get isPending(): boolean {
     return this.#pending.length > 0;
   }
 
+  add(reader: Reader): void {
+    this.#readers.push(reader);
+    this.#lines.push(reader.outlet.line);
+  }
+
+  remove(reader: Reader): void {
+    const at = this.#readers.indexOf(reader);
+    if (at === -1) return;
+    this.#readers[at] = undefined;
+    this.#lines[at] = undefined;
+    this.#holes += 1;
+    if (!this.#flushing) this.#close();
+  }
+
   push(frame: Frame, at: Position): void {
-    if (this.readers.size === 0) return;
+    if (this.size === 0) return;
     this.#pending.push(frame);
     this.#at = at;
   }
@@ -32,13 +58,46 @@ class Cohort {
     const at = this.#at;
     if (at === undefined || this.#pending.length === 0) return;
     const frame = Frame.joined(this.#pending);
-    written(this.#pending.length, this.readers.size, frame.websocket.length, at.ts);
+    const { websocket } = frame;
+    const count = this.size;
+    written(this.#pending.length, count, websocket.length, at.ts);
     this.#pending.length = 0;
-    for (const reader of this.readers) {
-      if (reader.outlet.write(frame)) continue;
-      this.readers.delete(reader);
+    this.#flushing = true;
+    for (let place = 0; place < count; place += 1) {
+      const line = this.#lines[place];
+      const isByLine = line?.isClear === true;
+      if (isByLine && line.write(websocket)) continue;
+      const reader = this.#readers[place];
+      if (reader === undefined) continue;
+      const keepsUp = isByLine ? reader.outlet.keepsUp() : this.#writeBy(reader, frame, place);
+      if (keepsUp || this.#readers[place] === undefined) continue;
+      this.remove(reader);
       slow(reader, at);
     }
+    this.#flushing = false;
+    this.#close();
+  }
+
+  /** By the ordinary way, which may end the connection and so take the reader out. */
+  #writeBy(reader: Reader, frame: Frame, place: number): boolean {
+    const takesMore = reader.outlet.write(frame);
+    if (this.#readers[place] === reader) this.#lines[place] = reader.outlet.line;
+    return takesMore;
+  }
+
+  /** Closes the holes. */
+  #close(): void {
+    if (this.#holes === 0) return;
+    let to = 0;
+    for (const [from, reader] of this.#readers.entries()) {
+      if (reader === undefined) continue;
+      this.#readers[to] = reader;
+      this.#lines[to] = this.#lines[from];
+      to += 1;
+    }
+    this.#readers.length = to;
+    this.#lines.length = to;
+    this.#holes = 0;
   }
 }
 
@@ -69,16 +128,16 @@ export class LiveReaders {
 
   /** From now on; the reader has everything that was passed on so far. */
   add(reader: Reader): void {
-    const cohort = this.#cohorts.find(({ readers }) => readers.size < COHORT_READERS) ?? this.#begin();
+    const cohort = this.#cohorts.find(({ size }) => size < COHORT_READERS) ?? this.#begin();
     // What waits there came before this reader.
     this.#flushOne(cohort);
-    cohort.readers.add(reader);
+    cohort.add(reader);
     this.#cohortOf.set(reader, cohort);
   }
 
   /** Nothing more is written to it, also of what waits. */
   remove(reader: Reader): void {
-    this.#cohortOf.get(reader)?.readers.delete(reader);
+    this.#cohortOf.get(reader)?.remove(reader);
     this.#cohortOf.delete(reader);
   }
 

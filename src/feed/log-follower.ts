@@ -35,6 +35,7 @@ export interface LogFollowerOptions {
 export class LogFollower implements Outlet {
   /** Of no client. */
   readonly connection = "";
+  readonly line = undefined;
   readonly #options: LogFollowerOptions;
   readonly #feeds: Feeds;
   #feed: Feed | undefined;
@@ -102,6 +103,10 @@ export class LogFollower implements Outlet {
 
   offer(frame: Frame): boolean {
     return this.write(frame);
+  }
+
+  keepsUp(): boolean {
+    return true;
   }
 
   drained(): Promise<void> {

@@ -1,10 +1,25 @@
 import type { Position } from "../log/room-log.ts";
 import type { Frame } from "./frame.ts";
 
+/** The shortest way to a connection, for the bytes of whole frames. */
+export interface Line {
+  /** Whether nothing is waiting that the next frame would overtake: to be looked at before each write. */
+  readonly isClear: boolean;
+  /** Only while it is clear. False where the connection owes something now: `keepsUp` tells whether that is too much. */
+  write(bytes: Buffer): boolean;
+}
+
 /** One connection's way out, shared by its readers. */
 export interface Outlet {
   /** The connection's id. */
   readonly connection: string;
+  /**
+   * What takes frames in the same order as `write`, without its work for each; the same one for as long as it is ever
+   * clear. Undefined where there is none, for now.
+   */
+  readonly line: Line | undefined;
+  /** What `write` would have answered, after a write by the line. */
+  keepsUp(): boolean;
   /** Queues a frame; order is kept. False once the connection owes more than its bound: stop, and await `drained`. */
   write(frame: Frame): boolean;
   /** As `write`, for what may be lost: false, and nothing is written, where the connection owes more than its bound. */

@@ -23,9 +23,6 @@ export class DirectWrite {
   readonly #connection: EngineConnection;
   #transport: EngineTransport | undefined;
   #writer: FdWriter | undefined;
-  /** By the last look nothing is waiting in Engine.IO, and it was given nothing since. */
-  #isClear = false;
-
   /** `connection` is Engine.IO's, in whichever version: where it is not as expected, there is no way past it. */
   constructor(connection: object) {
     this.#connection = isEngineConnection(connection) ? connection : NO_WAY;
@@ -35,6 +32,7 @@ export class DirectWrite {
   get writer(): FdWriter | undefined {
     const { transport } = this.#connection;
     if (transport !== this.#transport) {
+      this.doubt();
       this.#transport = transport;
       const tcp = transport.name === "websocket" ? tcpOf(transport) : undefined;
       this.#writer = tcp && new FdWriter(tcp);
@@ -44,23 +42,20 @@ export class DirectWrite {
 
   /** The same, where a whole frame may be written by it now. */
   get free(): FdWriter | undefined {
-    const { readyState, transport } = this.#connection;
-    if (this.#isClear && readyState === "open" && transport === this.#transport) return this.#writer;
-    return this.#look() ? this.writer : undefined;
+    const { readyState, upgrading, writeBuffer, transport } = this.#connection;
+    const { writer } = this;
+    if (writer === undefined || readyState !== "open") return undefined;
+    if (writer.isClear) return writer;
+    writer.isClear = !upgrading && writeBuffer.length === 0 && transport.writable;
+    return writer.isClear ? writer : undefined;
   }
 
   /**
-   * Engine.IO is given something: what it holds is looked at before the next write. Its own pings do not matter, for a frame
-   * may overtake them.
+   * Engine.IO is given something, the connection has another transport, or it ends: the writer is not clear before the next look.
+   * Engine.IO's own pings do not matter, for a frame may overtake them.
    */
   doubt(): void {
-    this.#isClear = false;
-  }
-
-  #look(): boolean {
-    const { readyState, upgrading, writeBuffer, transport } = this.#connection;
-    this.#isClear = readyState === "open" && !upgrading && writeBuffer.length === 0 && transport.writable;
-    return this.#isClear;
+    if (this.#writer !== undefined) this.#writer.isClear = false;
   }
 }
 

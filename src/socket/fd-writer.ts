@@ -1,5 +1,6 @@
 import { writeSync } from "node:fs";
 import { Socket as TcpSocket } from "node:net";
+import type { Line } from "../feed/reader.ts";
 
 /** Standard input, output and error: no client's. */
 const LAST_STANDARD_FD = 2;
@@ -15,8 +16,10 @@ const NO_FD = -1;
  * it for each write (docs/decisions/0012). What the operating system does not take at once goes to the stream, and while that
  * holds anything, so does everything: the bytes leave in the order in which they were given, whoever gave them.
  */
-export class FdWriter {
+export class FdWriter implements Line {
   readonly socket: Handled;
+  /** Kept by whoever knows what else is written to this connection. */
+  isClear = false;
   readonly #handle: object | null | undefined;
   readonly #fd: number;
 

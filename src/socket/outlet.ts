@@ -5,6 +5,7 @@ import type { ServerEvents } from "../protocol.ts";
 import type { Port } from "../room/connection.ts";
 import { sharedListener } from "../shared-listener.ts";
 import { DirectWrite } from "./direct-write.ts";
+import type { FdWriter } from "./fd-writer.ts";
 import { corkTurn } from "./turn-cork.ts";
 
 /** How often a connection that owes too much is looked at again, in milliseconds. */
@@ -69,6 +70,11 @@ export class SocketOutlet implements Port {
     else outlet.#writePackets(packets, options);
   });
 
+  static readonly #onUpgrade = sharedListener((conn: object) => {
+    const outlet = SocketOutlet.#outlets.get(conn);
+    if (outlet !== undefined) outlet.#direct.doubt();
+  });
+
   /**
    * `maxBytes`: what the connection may owe before its readers leave the live stream. `signalDropped` is called for each
    * signal that was not written because it owes more than that.
@@ -81,6 +87,7 @@ export class SocketOutlet implements Port {
     this.#signalDropped = signalDropped;
     const { conn, client } = socket;
     SocketOutlet.#outlets.set(conn, this);
+    conn.on("upgrade", SocketOutlet.#onUpgrade);
     // What Socket.IO writes itself (acknowledgements, signals, presence of small rooms) comes by its client's
     // `writeToEngine`: the one place where signals can be told from the rest and left out, and from where a packet of
     // text can go the direct way too.
@@ -105,8 +112,10 @@ export class SocketOutlet implements Port {
   /** The socket is gone; its connection may go on with another one, which has an outlet of its own. */
   release(): void {
     const { conn, client } = this.#socket;
+    this.#direct.doubt();
     if (SocketOutlet.#outlets.get(conn) !== this) return;
     SocketOutlet.#outlets.delete(conn);
+    conn.off("upgrade", SocketOutlet.#onUpgrade);
     Reflect.deleteProperty(client, WRITE);
   }
 
@@ -116,13 +125,18 @@ export class SocketOutlet implements Port {
     if (writer !== undefined) corkTurn(writer.socket);
   }
 
+  get line(): FdWriter | undefined {
+    return this.#direct.writer;
+  }
+
+  keepsUp(): boolean {
+    this.#bound(this.owed);
+    return !this.#owesTooMuch;
+  }
+
   write(frame: Frame): boolean {
     const writer = this.#direct.free;
-    if (writer !== undefined) {
-      if (writer.write(frame.websocket) || writer.owed <= this.#maxBytes) return true;
-      this.#pauseRequests();
-      return false;
-    }
+    if (writer !== undefined) return writer.write(frame.websocket) || this.keepsUp();
     this.#direct.doubt();
     // Engine.IO's transports take `wsPreEncodedFrame` as it is; polling, and a packet that waits for an upgrade, use the text.
     for (const part of frame.parts) {
@@ -130,8 +144,7 @@ export class SocketOutlet implements Port {
       this.#waiting += part.text.length;
       this.#socket.conn.write(part.text, options);
     }
-    this.#bound(this.owed);
-    return !this.#owesTooMuch;
+    return this.keepsUp();
   }
 
   offer(frame: Frame): boolean {

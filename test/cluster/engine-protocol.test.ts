@@ -219,4 +219,25 @@ describe("raw frames, beside stock Socket.IO", () => {
       expect(await send(await connected(ours), [frame])).toEqual(await send(await connected(stock), [frame]));
     });
   }
+
+  it("a room's messages come by the transport that the session has by then", async () => {
+    const talker = await connected(ours);
+    await send(talker, ['421["joinRoom",{"room":"chat:moves"}]']);
+    const say = (data: string) => send(talker, [`421["sendMessage",{"room":"chat:moves","data":"${data}"}]`]);
+    const heard = ({ frames }: RawWebSocket) =>
+      frames.flatMap((frame) => /^42\["message",.*"data":"(\w+)"/.exec(String(frame))?.[1] ?? []);
+    const first = await connected(ours);
+    await send(first, ['421["joinRoom",{"room":"chat:moves"}]']);
+    await say("before");
+    await eventually(() => expect(heard(first)).toEqual(["before"]));
+    const { sid } = JSON.parse(String(first.frames[0]).slice(1)) as { sid: string };
+    const second = await RawWebSocket.open(ours.url, sid);
+    second.send("2probe");
+    await eventually(() => expect(second.frames).toEqual(["3probe"]));
+    second.send("5");
+    await eventually(() => expect(first.closed).toBe(true));
+    for (const data of ["one", "two"]) await say(data);
+    await eventually(() => expect(heard(second)).toEqual(["one", "two"]));
+    expect(heard(first)).toEqual(["before"]);
+  });
 });

@@ -21,6 +21,7 @@ type Told =
 /** A connection whose way out may be blocked. */
 class ModelOutlet implements Outlet {
   readonly connection: string;
+  readonly line = undefined;
   readonly told: Told[] = [];
   /** The join's fence. */
   from: Position | undefined;
@@ -39,6 +40,10 @@ class ModelOutlet implements Outlet {
       const [name, payload] = JSON.parse(text.slice(1)) as [Told["kind"], Omit<Told, "kind">];
       this.told.push({ kind: name, ...payload } as Told);
     }
+    return !this.blocked;
+  }
+
+  keepsUp(): boolean {
     return !this.blocked;
   }
 

@@ -37,7 +37,10 @@ it("is not free once the connection closes, whoever was told", () => {
 it("goes by the transport that the connection has now", () => {
   const { engine, transport, direct } = connection();
   const first = direct.free;
+  expect(first?.isClear).toBe(true);
   engine.transport = transport("websocket");
+  direct.doubt();
+  expect(first?.isClear).toBe(false);
   expect(direct.free?.socket).toBe(engine.transport.socket._socket);
   expect(direct.free).not.toBe(first);
   engine.transport = transport("polling");
@@ -49,5 +52,10 @@ it("has no way past an upgrade under way, nor past something that is not Engine.
   const { engine, direct } = connection();
   engine.upgrading = true;
   expect(direct.free).toBeUndefined();
+  engine.upgrading = false;
+  engine.transport.writable = false;
+  expect(direct.free).toBeUndefined();
+  engine.transport.writable = true;
+  expect(direct.free).toBeDefined();
   expect(new DirectWrite({ readyState: "open" }).free).toBeUndefined();
 });

@@ -5,6 +5,9 @@ import type { Frame } from "../../src/feed/frame.ts";
 import type { Entry, Page } from "../../src/log/room-log.ts";
 import { eventually } from "../support/eventually.ts";
 
+/** A connection that takes everything, by the ordinary way. */
+const DRAINED = { line: undefined, keepsUp: () => true, drained: async () => undefined };
+
 const POLICY = {
   retention: { maxMessages: 100, maxBytes: 100_000, maxAgeMs: 100_000 },
   presence: { upToMembers: 100, againBelowMembers: 80 },
@@ -30,7 +33,7 @@ it("[G3] who joined in the new epoch before the feed knew of it goes on from the
       heard.push(...frame.parts.map(({ text }) => (JSON.parse(text.slice(1)) as [string])[0]));
       return true;
     };
-    return { heard, outlet: { connection, write, offer: write, drained: async () => undefined } };
+    return { heard, outlet: { connection, write, offer: write, ...DRAINED } };
   };
   const [early, late] = [connect("early"), connect("late")];
   const old = { epoch: "e1", seq: 10, ts: 100 };
@@ -69,7 +72,7 @@ it("[G3] what is left of an epoch that is over, and comes late, ends nobody's st
   const question = feed.question();
   if (question === undefined) throw new Error("a feed that has started can be compared");
   feed.compare(question, { ...at("e2", 8), version: 0, memberCount: 0, messages: 0, bytes: 0 });
-  feed.attach({ connection: "c", write, offer: write, drained: async () => undefined }, at("e2", 8), 0);
+  feed.attach({ connection: "c", write, offer: write, ...DRAINED }, at("e2", 8), 0);
   feed.entry(entry("e1", 6));
   feed.entry(entry("e2", 9));
   // In the middle of a repair, too.
@@ -88,7 +91,7 @@ it("[G3] what is left of an epoch that is over, and comes late, ends nobody's st
   const again = feed.question();
   if (again === undefined) throw new Error("a feed that has started can be compared");
   feed.compare(again, { ...at("e1", 7), version: 0, memberCount: 0, messages: 0, bytes: 0 });
-  feed.attach({ connection: "d", write, offer: write, drained: async () => undefined }, at("e1", 7), 0);
+  feed.attach({ connection: "d", write, offer: write, ...DRAINED }, at("e1", 7), 0);
   feed.entry(entry("e1", 8));
   await eventually(() => expect(heard.slice(4).map(([name]) => name)).toEqual(["resync", "message"]));
   expect(heard.at(-1)?.[1].seq).toBe(8);

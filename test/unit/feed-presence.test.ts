@@ -5,6 +5,9 @@ import type { Frame } from "../../src/feed/frame.ts";
 import type { PresenceChange } from "../../src/presence/presence.ts";
 
 const RETENTION = { maxMessages: 100, maxBytes: 100_000, maxAgeMs: 100_000 };
+/** A connection that takes everything, by the ordinary way. */
+const DRAINED = { line: undefined, keepsUp: () => true, drained: async () => undefined };
+
 const POLICY = { retention: RETENTION, presence: { upToMembers: 100, againBelowMembers: 80 } };
 const HELD_BYTES = 1_000;
 const AT = { epoch: "e", seq: 3, ts: 30 };
@@ -30,7 +33,7 @@ function openFeed() {
       return true;
     };
     feed.start(AT, version);
-    feed.attach({ connection, write, offer: write, drained: async () => undefined }, AT, version);
+    feed.attach({ connection, write, offer: write, ...DRAINED }, AT, version);
     return heard;
   };
   const compare = (version: number) => {

@@ -2,25 +2,42 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { Frame } from "../../src/feed/frame.ts";
 import { LiveReaders } from "../../src/feed/live-readers.ts";
-import { type Outlet, Reader } from "../../src/feed/reader.ts";
+import { type Line, type Outlet, Reader } from "../../src/feed/reader.ts";
 import type { Position } from "../../src/log/room-log.ts";
 
 const place = (seq: number): Position => ({ epoch: "e", seq, ts: seq });
 const frame = (seq: number) => Frame.ofEvent("message", JSON.stringify({ seq }));
 
+type Seq = { seq: number };
+
 /** A reader whose connection notes each write as the numbers that were in it. */
 function reader(takes: () => boolean = () => true) {
   const writes: number[][] = [];
-  const outlet: Outlet = {
+  const outlet: { -readonly [Key in keyof Outlet]: Outlet[Key] } = {
     connection: "c",
+    line: undefined,
+    keepsUp: takes,
     write: ({ parts }) => {
-      writes.push(parts.map(({ text }) => (JSON.parse(text.slice(1)) as [string, { seq: number }])[1].seq));
+      writes.push(parts.map(({ text }) => (JSON.parse(text.slice(1)) as [string, Seq])[1].seq));
       return takes();
     },
     offer: () => false,
     drained: () => Promise.resolve(),
   };
-  return { reader: new Reader(outlet, place(0), 0), writes };
+  return { reader: new Reader(outlet, place(0), 0), outlet, writes };
+}
+
+/** The short way to a connection, which notes the numbers of each write, too. */
+function line(takes: () => boolean = () => true) {
+  const writes: number[][] = [];
+  const made: { -readonly [Key in keyof Line]: Line[Key] } = {
+    isClear: true,
+    write: (bytes) => {
+      writes.push([...bytes.toString("latin1").matchAll(/"seq":(\d+)/g)].map(([, seq]) => Number(seq)));
+      return takes();
+    },
+  };
+  return { line: made, writes };
 }
 
 function live() {
@@ -119,5 +136,70 @@ describe("live readers", () => {
     readers.pass(frame(1), place(1));
     readers.flush();
     for (const { writes } of all) expect(writes).toEqual([[1]]);
+  });
+
+  it("are written to by their line while it is clear, and by their outlet else", async () => {
+    const { readers } = live();
+    const [one, short] = [reader(), line()];
+    one.outlet.line = short.line;
+    readers.add(one.reader);
+    const pass = async (...seqs: number[]) => {
+      for (const seq of seqs) readers.pass(frame(seq), place(seq));
+      await Promise.resolve();
+    };
+    await pass(1, 2);
+    expect([short.writes, one.writes]).toEqual([[[1, 2]], []]);
+    short.line.isClear = false;
+    await pass(3);
+    short.line.isClear = true;
+    await pass(4);
+    expect([short.writes, one.writes]).toEqual([[[1, 2], [4]], [[3]]]);
+    // Another transport: the old line is never clear again.
+    const next = line();
+    short.line.isClear = false;
+    one.outlet.line = next.line;
+    await pass(5);
+    await pass(6);
+    expect([short.writes, next.writes, one.writes]).toEqual([[[1, 2], [4]], [[6]], [[3], [5]]]);
+  });
+
+  it("[G6] go on by a line that did not take all, unless their connection owes too much", async () => {
+    const { readers, slow } = live();
+    let keepsUp = true;
+    const [one, short] = [reader(() => keepsUp), line(() => false)];
+    one.outlet.line = short.line;
+    readers.add(one.reader);
+    readers.pass(frame(1), place(1));
+    await Promise.resolve();
+    expect(slow).toEqual([]);
+    keepsUp = false;
+    readers.pass(frame(2), place(2));
+    await Promise.resolve();
+    expect(slow).toEqual([[one.reader, 2]]);
+    expect(short.writes).toEqual([[1], [2]]);
+    expect(one.writes).toEqual([]);
+  });
+
+  it("[G1] each get it once where a write takes readers out and lets others in, wherever they stand", async () => {
+    const { readers } = live();
+    const all = Array.from({ length: 9 }, () => reader());
+    const late = reader();
+    // The fifth's connection ends by the write, and with it go readers on both sides of it.
+    const fifth = reader(() => {
+      for (const index of [0, 1, 6]) if (all[index] !== undefined) readers.remove(all[index].reader);
+      readers.remove(fifth.reader);
+      readers.add(late.reader);
+      return false;
+    });
+    for (const one of [...all.slice(0, 4), fifth, ...all.slice(4)]) readers.add(one.reader);
+    readers.pass(frame(1), place(1));
+    await Promise.resolve();
+    expect(all.map(({ writes }) => writes.length)).toEqual([1, 1, 1, 1, 1, 1, 0, 1, 1]);
+    expect([fifth.writes, late.writes]).toEqual([[[1]], []]);
+    readers.pass(frame(2), place(2));
+    await Promise.resolve();
+    expect(all.map(({ writes }) => writes.length)).toEqual([1, 1, 2, 2, 2, 2, 0, 2, 2]);
+    expect([fifth.writes, late.writes]).toEqual([[[1]], [[2]]]);
+    expect(readers.size).toBe(7);
   });
 });
