@@ -18,7 +18,7 @@ export interface Outlet {
    * clear. Undefined where there is none, for now.
    */
   readonly line: Line | undefined;
-  /** What `write` would have answered, after a write by the line. */
+  /** What `write` would have answered, after a write by the line: where it owes too much, no more is read from it for now. */
   keepsUp(): boolean;
   /** Queues a frame; order is kept. False once the connection owes more than its bound: stop, and await `drained`. */
   write(frame: Frame): boolean;

@@ -161,6 +161,8 @@ export class Readers {
   }
 
   #goBehind(reader: Reader): void {
+    // What was written to it last may have ended its connection.
+    if (reader.state === "ended") return;
     reader.state = "behind";
     this.#catchUp(reader).catch((error: unknown) => this.#stream.failed(error));
   }

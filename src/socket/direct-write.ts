@@ -23,6 +23,7 @@ export class DirectWrite {
   readonly #connection: EngineConnection;
   #transport: EngineTransport | undefined;
   #writer: FdWriter | undefined;
+
   /** `connection` is Engine.IO's, in whichever version: where it is not as expected, there is no way past it. */
   constructor(connection: object) {
     this.#connection = isEngineConnection(connection) ? connection : NO_WAY;

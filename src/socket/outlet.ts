@@ -130,8 +130,9 @@ export class SocketOutlet implements Port {
   }
 
   keepsUp(): boolean {
-    this.#bound(this.owed);
-    return !this.#owesTooMuch;
+    if (!this.#owesTooMuch) return true;
+    this.#pauseRequests();
+    return false;
   }
 
   write(frame: Frame): boolean {
@@ -144,7 +145,8 @@ export class SocketOutlet implements Port {
       this.#waiting += part.text.length;
       this.#socket.conn.write(part.text, options);
     }
-    return this.keepsUp();
+    this.#bound(this.owed);
+    return !this.#owesTooMuch;
   }
 
   offer(frame: Frame): boolean {

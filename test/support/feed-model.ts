@@ -3,7 +3,7 @@ import { missedSince } from "../../src/feed/catch-up.ts";
 import { Feed, type FeedSurroundings, type Question } from "../../src/feed/feed.ts";
 import { NOT_COUNTED } from "../../src/feed/feed-counts.ts";
 import type { Frame } from "../../src/feed/frame.ts";
-import type { Outlet } from "../../src/feed/reader.ts";
+import type { Line, Outlet } from "../../src/feed/reader.ts";
 import type { Entry, Head, Page, Position, Retention } from "../../src/log/room-log.ts";
 
 const RETENTION: Retention = { maxMessages: 8, maxBytes: 1_000_000, maxAgeMs: 1_000_000 };
@@ -18,10 +18,22 @@ type Told =
   | { kind: "message"; seq: number; ts: number; prev: number; epoch: string }
   | { kind: "resync"; reason: string };
 
+/** Of several websocket frames in a row (RFC 6455, section 5.2): unmasked, of up to 65,535 bytes. */
+function textsOf(bytes: Buffer): string[] {
+  const texts: string[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const short = bytes[at + 1] ?? 0;
+    const [start, size] = short < 126 ? [at + 2, short] : [at + 4, bytes.readUInt16BE(at + 2)];
+    at = start + size;
+    texts.push(bytes.toString("utf8", start, at));
+  }
+  return texts;
+}
+
 /** A connection whose way out may be blocked. */
 class ModelOutlet implements Outlet {
   readonly connection: string;
-  readonly line = undefined;
+  readonly line: Line | undefined;
   readonly told: Told[] = [];
   /** The join's fence. */
   from: Position | undefined;
@@ -30,14 +42,30 @@ class ModelOutlet implements Outlet {
   gone = false;
   #waiting: (() => void)[] = [];
 
-  constructor(connection: string) {
+  constructor(connection: string, hasLine: boolean) {
     this.connection = connection;
+    this.line = hasLine ? this.#makeLine() : undefined;
   }
 
   write(frame: Frame): boolean {
+    return this.#take(frame.parts.map(({ text }) => text.slice(1)));
+  }
+
+  /** Clear for most of what it is told, and not for the rest. */
+  #makeLine(): Line {
+    const { told } = this;
+    return {
+      get isClear() {
+        return told.length % 3 !== 2;
+      },
+      write: (bytes) => this.#take(textsOf(bytes).map((text) => text.slice(2))),
+    };
+  }
+
+  #take(events: readonly string[]): boolean {
     if (this.gone) throw new Error(`${this.connection} is written to after it has gone`);
-    for (const { text } of frame.parts) {
-      const [name, payload] = JSON.parse(text.slice(1)) as [Told["kind"], Omit<Told, "kind">];
+    for (const event of events) {
+      const [name, payload] = JSON.parse(event) as [Told["kind"], Omit<Told, "kind">];
       this.told.push({ kind: name, ...payload } as Told);
     }
     return !this.blocked;
@@ -214,7 +242,7 @@ export class FeedModel {
   #join(): void {
     if (this.#away) return;
     const fence: Position = { epoch: this.#epoch, seq: this.#lastSeq, ts: this.#lastTs };
-    const outlet = new ModelOutlet(`c${this.outlets.length}`);
+    const outlet = new ModelOutlet(`c${this.outlets.length}`, this.outlets.length % 2 === 0);
     this.#feed.expectJoin();
     this.#pending.push(() => {
       this.#feed.start(fence, 0);
@@ -237,7 +265,7 @@ export class FeedModel {
     if (this.#away || before === undefined || before.gone || since === undefined) return;
     this.#leave(before);
     const fence: Position = { epoch: this.#epoch, seq: this.#lastSeq, ts: this.#lastTs };
-    const outlet = new ModelOutlet(`c${this.outlets.length}, once ${before.connection}`);
+    const outlet = new ModelOutlet(`c${this.outlets.length}, once ${before.connection}`, this.outlets.length % 2 === 0);
     this.#feed.expectJoin();
     const attach = (position: Position) => {
       outlet.from ??= position;
