@@ -2,8 +2,8 @@ import { type IncomingHttpHeaders, type IncomingMessage, ServerResponse } from "
 import type { Socket } from "socket.io";
 import type { Engine } from "./admission.ts";
 
-/** It names the transport, for Engine.IO, which has read it. */
-const NO_QUERY = Object.freeze({});
+/** Instead of the query, which names the transport for Engine.IO, and of what came beside the token: both were read. */
+const NOTHING = Object.freeze({});
 
 /** The headers by which another handshake of the same session is checked: where its page is from, and its address. */
 const ASKED_AGAIN = ["origin", "host", "x-forwarded-for"] as const;
@@ -34,7 +34,7 @@ export class HandshakeRequests {
       if (request.headers[name] !== undefined) Object.assign(headers, { [name]: request.headers[name] });
     }
     const url = handshake.url.split("?", 1)[0] ?? "";
-    Object.assign(handshake, { headers, url, query: NO_QUERY });
-    Reflect.set(session, "request", { method, url, headers, socket, connection: socket, _query: NO_QUERY });
+    Object.assign(handshake, { headers, url, query: NOTHING, auth: NOTHING });
+    Reflect.set(session, "request", { method, url, headers, socket, connection: socket, _query: NOTHING });
   }
 }

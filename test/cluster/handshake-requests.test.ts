@@ -15,7 +15,9 @@ describeWithRedis("what a connection keeps of the request that it began with", (
     it(`is what another handshake of its session is checked by (${name})`, async () => {
       const { node, url } = await startEmbedded({ keepRequests: false, env: { CORS_ORIGINS: ORIGIN } });
       const query = { theme: "dark" };
-      const { welcome } = await connectClient(url, await signToken(), { transports, extraHeaders: SENT, query });
+      const token = await signToken();
+      const auth = { token, mood: "good" };
+      const { welcome } = await connectClient(url, token, { transports, extraHeaders: SENT, query, auth });
       const { handshake, request } = node.io.sockets.sockets.get(welcome.connectionId) ?? expect.fail("no socket");
       const { host } = new URL(url);
       for (const { headers, url: path } of [handshake, request]) {
