@@ -1,7 +1,9 @@
 /** Clients hear this long before their token ends, in milliseconds. */
 const WARNING_MS = 60_000;
-/** So late may a warning or an end be, in milliseconds. */
-const LOOK_EVERY_MS = 500;
+/** So late may a warning or an end be, in milliseconds: nobody is looked at more often, however many tokens end. */
+const LATE_MS = 500;
+/** The wall clock may be set, or a machine be suspended: it is read this often at least, in milliseconds. */
+const CLOCK_MS = 5_000;
 
 /** Somebody whose token ends at some time. Times are Unix milliseconds. */
 export interface Expiring {
@@ -14,34 +16,65 @@ export interface Expiring {
 }
 
 /**
- * Warns of the ends of tokens, and tells of them. One timer looks at everybody: a timer for each is 300 bytes that an idle
- * client keeps, and a look at 20,000 takes less than a millisecond once it is compiled (docs/performance.md).
+ * Warns of the ends of tokens, and tells of them. One timer looks at everybody once the first of them has something to
+ * hear: a timer for each is 300 bytes that an idle client keeps, and a look at 20,000 takes less than a millisecond once
+ * it is compiled (docs/performance.md).
  */
 export class Expiries {
   readonly #everybody: () => Iterable<Expiring>;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout | undefined;
+  /** When the first has something to hear, by the wall clock. */
+  #dueAt = Number.POSITIVE_INFINITY;
 
   /** `everybody`: whom there is at that moment; somebody may leave while it is read. */
   constructor(everybody: () => Iterable<Expiring>) {
     this.#everybody = everybody;
-    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+  }
+
+  /** Somebody came, or has another token. */
+  note(one: Expiring): void {
+    const dueAt = dueOf(one);
+    if (dueAt >= this.#dueAt) return;
+    this.#dueAt = dueAt;
+    this.#wait();
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
+    this.#dueAt = Number.NEGATIVE_INFINITY;
+  }
+
+  #wait(): void {
+    clearTimeout(this.#timer);
+    const inMs = Math.min(CLOCK_MS, Math.max(LATE_MS, this.#dueAt - Date.now()));
+    this.#timer = setTimeout(() => this.#look(), inMs).unref();
   }
 
   #look(): void {
     const now = Date.now();
-    for (const one of this.#everybody()) {
-      const { expiresAt } = one;
-      if (expiresAt - now > WARNING_MS) continue;
-      if (expiresAt <= now) {
-        one.expired();
-      } else if (one.warnedOf !== expiresAt) {
-        one.warnedOf = expiresAt;
-        one.expiring(expiresAt);
+    if (this.#dueAt <= now) {
+      this.#dueAt = Number.POSITIVE_INFINITY;
+      for (const one of this.#everybody()) {
+        tell(one, now);
+        this.#dueAt = Math.min(this.#dueAt, dueOf(one));
       }
     }
+    if (this.#dueAt < Number.POSITIVE_INFINITY) this.#wait();
   }
+}
+
+/** Those whose token has ended leave. */
+function tell(one: Expiring, now: number): void {
+  const { expiresAt } = one;
+  if (expiresAt - now > WARNING_MS) return;
+  if (expiresAt <= now) {
+    one.expired();
+  } else if (one.warnedOf !== expiresAt) {
+    one.warnedOf = expiresAt;
+    one.expiring(expiresAt);
+  }
+}
+
+function dueOf({ expiresAt, warnedOf }: Expiring): number {
+  return warnedOf === expiresAt ? expiresAt : expiresAt - WARNING_MS;
 }

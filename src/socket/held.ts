@@ -8,11 +8,10 @@ import type { RoomContext } from "../room/context.ts";
 import { leaveAll } from "../room/leave.ts";
 import type { Expiring } from "./expiry.ts";
 import type { Subject } from "./obey.ts";
-import type { Debtor } from "./outbound-budget.ts";
 import type { SocketOutlet } from "./outlet.ts";
 
 /** A connection of this node, and all that others do with it: hand it over, close it, end it, carry orders out on it. */
-export class Held implements Movable, Debtor, Subject, Expiring {
+export class Held implements Movable, Subject, Expiring {
   readonly connection: Connection;
   readonly outlet: SocketOutlet;
   warnedOf: number | undefined;
@@ -42,14 +41,6 @@ export class Held implements Movable, Debtor, Subject, Expiring {
 
   get expiresAt(): number {
     return this.connection.identity.expiresAt;
-  }
-
-  get owed(): number {
-    return this.outlet.owed;
-  }
-
-  close(): void {
-    this.outlet.close();
   }
 
   warn(reconnectWithinMs: number): void {

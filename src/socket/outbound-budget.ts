@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 
-/** How often what all connections are owed is added up, in milliseconds. */
+/** How often what connections are owed is added up while any owes, in milliseconds. */
 const LOOK_MS = 500;
 /** Connections that are added up in one turn of the event loop: tens of thousands at once would hold it. */
 const PER_TURN = 2_000;
@@ -14,19 +14,17 @@ export interface Debtor {
 
 /**
  * What a node holds for all of its connections together is bounded: past the bound those that owe the most are closed,
- * until the others are within it. Each one's own bound is its outlet's business.
+ * until the others are within it. Each one's own bound is its outlet's business. Most connections owe nothing, and are not
+ * looked at.
  */
 export class OutboundBudget {
   readonly #maxBytes: number;
-  readonly #debtors: () => Iterable<Debtor>;
-  readonly #timer: NodeJS.Timeout;
-  #looking = false;
+  readonly #debtors = new Set<Debtor>();
+  #timer: NodeJS.Timeout | undefined;
   #owed = 0;
 
-  constructor(maxBytes: number, debtors: () => Iterable<Debtor>) {
+  constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
-    this.#debtors = debtors;
-    this.#timer = setInterval(() => void this.#look(), LOOK_MS).unref();
   }
 
   /** What all of them owed together when they were looked at last, in bytes. */
@@ -34,9 +32,20 @@ export class OutboundBudget {
     return this.#owed;
   }
 
+  /** It owes something by now: it is looked at until it does not, or is released. */
+  owes(debtor: Debtor): void {
+    this.#debtors.add(debtor);
+    this.#timer ??= setTimeout(() => void this.#look(), LOOK_MS).unref();
+  }
+
+  /** The connection is gone, and what it owed with it. */
+  release(debtor: Debtor): void {
+    this.#debtors.delete(debtor);
+  }
+
   /** Closes as many as it takes; returns how many that were. */
   enforce(): number {
-    const owing = [...this.#debtors()].map((debtor) => ({ debtor, owed: debtor.owed }));
+    const owing = [...this.#debtors].map((debtor) => ({ debtor, owed: debtor.owed }));
     let sum = owing.reduce((all, { owed }) => all + owed, 0);
     if (sum <= this.#maxBytes) return 0;
     owing.sort((a, b) => b.owed - a.owed);
@@ -51,20 +60,21 @@ export class OutboundBudget {
   }
 
   async #look(): Promise<void> {
-    if (this.#looking) return;
-    this.#looking = true;
     let [sum, seen] = [0, 0];
-    for (const { owed } of this.#debtors()) {
+    for (const debtor of [...this.#debtors]) {
+      const { owed } = debtor;
       sum += owed;
+      if (owed === 0) this.#debtors.delete(debtor);
       seen += 1;
       if (seen % PER_TURN === 0) await nextTurn();
     }
     this.#owed = sum;
-    this.#looking = false;
     if (sum > this.#maxBytes) this.enforce();
+    this.#timer = this.#debtors.size > 0 ? setTimeout(() => void this.#look(), LOOK_MS).unref() : undefined;
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#debtors.clear();
+    clearTimeout(this.#timer);
   }
 }

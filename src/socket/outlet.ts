@@ -6,6 +6,7 @@ import type { Port } from "../room/connection.ts";
 import { sharedListener } from "../shared-listener.ts";
 import { DirectWrite } from "./direct-write.ts";
 import type { FdWriter } from "./fd-writer.ts";
+import type { Debtor, OutboundBudget } from "./outbound-budget.ts";
 import { corkTurn } from "./turn-cork.ts";
 
 /** How often a connection that owes too much is looked at again, in milliseconds. */
@@ -44,14 +45,23 @@ function writeByEngine(client: Client, packets: unknown, options: unknown): void
   if (typeof write === "function") Reflect.apply(write, client, [packets, options]);
 }
 
+/** What holds for all outlets of a node. */
+export interface OutletBounds {
+  /** What a connection may owe before its readers leave the live stream, in bytes. */
+  readonly maxBytes: number;
+  readonly budget: Pick<OutboundBudget, "owes" | "release">;
+  /** Called for each signal that was not written because its receiver owes more than that. */
+  readonly signalDropped: () => void;
+}
+
 /**
  * The way out to one client. It counts everything that this connection was given and the operating system has not taken,
  * whoever wrote it and whichever way it went: acknowledgements, signals and presence too.
  */
-export class SocketOutlet implements Port {
+export class SocketOutlet implements Port, Debtor {
   readonly connection: string;
   readonly #socket: Socket;
-  readonly #maxBytes: number;
+  readonly #bounds: OutletBounds;
   readonly #direct: DirectWrite;
   /** Written since Engine.IO last handed its buffer to the transport. */
   #waiting = 0;
@@ -60,7 +70,6 @@ export class SocketOutlet implements Port {
   #paused = false;
   /** A request that came by polling is kept unread. */
   #keepsRequest = false;
-  readonly #signalDropped: () => void;
 
   /** By Engine.IO's connection: what hears of it is shared by all outlets. */
   static readonly #outlets = new WeakMap<object, SocketOutlet>();
@@ -75,16 +84,11 @@ export class SocketOutlet implements Port {
     if (outlet !== undefined) outlet.#direct.doubt();
   });
 
-  /**
-   * `maxBytes`: what the connection may owe before its readers leave the live stream. `signalDropped` is called for each
-   * signal that was not written because it owes more than that.
-   */
-  constructor(socket: Socket, maxBytes: number, signalDropped: () => void) {
+  constructor(socket: Socket, bounds: OutletBounds) {
     this.connection = socket.id;
     this.#socket = socket;
-    this.#maxBytes = maxBytes;
+    this.#bounds = bounds;
     this.#direct = new DirectWrite(socket.conn);
-    this.#signalDropped = signalDropped;
     const { conn, client } = socket;
     SocketOutlet.#outlets.set(conn, this);
     conn.on("upgrade", SocketOutlet.#onUpgrade);
@@ -113,6 +117,7 @@ export class SocketOutlet implements Port {
   release(): void {
     const { conn, client } = this.#socket;
     this.#direct.doubt();
+    this.#bounds.budget.release(this);
     if (SocketOutlet.#outlets.get(conn) !== this) return;
     SocketOutlet.#outlets.delete(conn);
     conn.off("upgrade", SocketOutlet.#onUpgrade);
@@ -130,7 +135,9 @@ export class SocketOutlet implements Port {
   }
 
   keepsUp(): boolean {
-    if (!this.#owesTooMuch) return true;
+    const { owed } = this;
+    this.#owes(owed);
+    if (owed <= this.#bounds.maxBytes) return true;
     this.#pauseRequests();
     return false;
   }
@@ -156,7 +163,7 @@ export class SocketOutlet implements Port {
   }
 
   async drained(): Promise<void> {
-    while (this.owed > this.#maxBytes / 2 && this.#socket.conn.readyState === "open") {
+    while (this.owed > this.#bounds.maxBytes / 2 && this.#socket.conn.readyState === "open") {
       await delay(LOOK_AGAIN_MS, undefined, { ref: false });
     }
   }
@@ -214,11 +221,11 @@ export class SocketOutlet implements Port {
   }
 
   get #owesTooMuch(): boolean {
-    return this.owed > this.#maxBytes;
+    return this.owed > this.#bounds.maxBytes;
   }
 
   #writePackets(packets: unknown, options: unknown): void {
-    if (this.#owesTooMuch && isSignal(packets)) this.#signalDropped();
+    if (this.#owesTooMuch && isSignal(packets)) this.#bounds.signalDropped();
     else if (!this.#writeDirectly(packets, options)) this.#giveToEngine(packets, options);
   }
 
@@ -248,8 +255,15 @@ export class SocketOutlet implements Port {
   }
 
   #bound(owed: number): void {
-    if (owed > CLOSE_AT * this.#maxBytes) this.close();
-    else if (owed > this.#maxBytes) this.#pauseRequests();
+    const { maxBytes } = this.#bounds;
+    this.#owes(owed);
+    if (owed > CLOSE_AT * maxBytes) this.close();
+    else if (owed > maxBytes) this.#pauseRequests();
+  }
+
+  /** One that was released is in no budget, whoever still writes to it. */
+  #owes(owed: number): void {
+    if (owed > 0 && SocketOutlet.of(this.#socket.conn) === this) this.#bounds.budget.owes(this);
   }
 
   /** Whoever does not read what it asked for cannot ask for more. */

@@ -33,7 +33,7 @@ import { KnownSessions } from "./known-sessions.ts";
 import { obey, review } from "./obey.ts";
 import { requireOrigin } from "./origins.ts";
 import { OutboundBudget } from "./outbound-budget.ts";
-import { SocketOutlet } from "./outlet.ts";
+import { type OutletBounds, SocketOutlet } from "./outlet.ts";
 import { Places } from "./places.ts";
 import { corkUpgrades } from "./turn-cork.ts";
 
@@ -115,6 +115,7 @@ export class SocketServer {
   readonly #expiries: Expiries;
   readonly #onDisconnect = sharedListener((socket: Socket, reason: string) => this.#disconnected(socket, reason));
   readonly #budget: OutboundBudget;
+  readonly #bounds: OutletBounds;
   readonly #verbs: Verbs;
   readonly #dispatch: DispatchOptions;
   #isOpen = false;
@@ -141,7 +142,9 @@ export class SocketServer {
       maxHttpBufferSize: MAX_FRAME_BYTES,
       connectTimeout: options.handshakeTimeoutMs,
     });
-    this.#budget = new OutboundBudget(options.outboundBytesPerNode, () => this.#connections.values());
+    this.#budget = new OutboundBudget(options.outboundBytesPerNode);
+    const { outboundBytes: maxBytes } = options;
+    this.#bounds = { maxBytes, budget: this.#budget, signalDropped: () => events.signalDropped() };
     SocketOutlet.watch(this.io.engine);
     corkUpgrades(this.io.engine);
     this.#expiries = new Expiries(() => this.#connections.values());
@@ -275,7 +278,7 @@ export class SocketServer {
 
   /** What Socket.IO is about to answer goes through the outlet already, and leaves together with our `welcome`. */
   #open(socket: Socket): SocketOutlet {
-    const outlet = new SocketOutlet(socket, this.#options.outboundBytes, this.#events.signalDropped);
+    const outlet = new SocketOutlet(socket, this.#bounds);
     this.#opening.set(socket, outlet);
     outlet.corkTurn();
     return outlet;
@@ -290,6 +293,7 @@ export class SocketServer {
     this.#known.add(socket);
     const held = new Held(this.#context, socket, connection, outlet, floods === "off" ? "off" : floods.refusals);
     this.#connections.set(connection.id, held);
+    this.#expiries.note(held);
     if (!this.#options.keepRequests) this.#requests.forget(socket);
     socket.on("disconnect", this.#onDisconnect);
     dispatch(socket, connection, this.#verbs, this.#dispatch);
@@ -333,7 +337,11 @@ export class SocketServer {
       getHistory: (connection, request, call) => getHistory(context, connection, request, call),
       getMembers: (connection, request, call) => getMembers(context, connection, request, call),
       setState: (connection, request, call) => setState(context, connection, request, call),
-      renewToken: (connection, request, call) => renewToken(context, this.#verifier, connection, request, call),
+      renewToken: async (connection, request, call) => {
+        await renewToken(context, this.#verifier, connection, request, call);
+        const held = this.#connections.get(connection.id);
+        if (held !== undefined) this.#expiries.note(held);
+      },
       kickMember: (connection, request, call) => kickMember(context, connection, request, call),
       unbanMember: (connection, request, call) => unbanMember(context, connection, request, call),
       closeRoom: (connection, request, call) => closeRoom(context, connection, request, call),

@@ -4,6 +4,8 @@ import { Expiries, type Expiring } from "../../src/socket/expiry.ts";
 const DAY_MS = 24 * 60 * 60 * 1_000;
 /** As late as a look may be. */
 const LATE_MS = 500;
+/** As late as it may be where the wall clock was set. */
+const CLOCK_MS = 5_000;
 
 /** One whose token ends in `inMs`; it is out once that was told. */
 function someone(inMs: number) {
@@ -18,8 +20,10 @@ function someone(inMs: number) {
       everybody.delete(one);
     },
   };
+  const expiries = new Expiries(() => everybody);
   everybody.add(one);
-  return { one, told, expiries: new Expiries(() => everybody) };
+  expiries.note(one);
+  return { one, told, expiries };
 }
 
 describe("Expiries", () => {
@@ -46,9 +50,11 @@ describe("Expiries", () => {
     const { told } = someone(100 * DAY_MS);
     vi.advanceTimersByTime(30_000);
     vi.setSystemTime(Date.now() + 100 * DAY_MS - 120_000);
-    vi.advanceTimersByTime(LATE_MS);
+    vi.advanceTimersByTime(CLOCK_MS);
     expect(told).toEqual([]);
-    vi.advanceTimersByTime(90_000);
+    vi.advanceTimersByTime(30_000);
+    expect(told).toEqual(["ends in 60 s"]);
+    vi.advanceTimersByTime(60_000);
     expect(told.at(-1)).toBe("expired");
   });
 
@@ -71,12 +77,45 @@ describe("Expiries", () => {
     const { one, told, expiries } = someone(5_000);
     vi.advanceTimersByTime(LATE_MS);
     one.expiresAt = Date.now() + 10 * 60_000;
+    expiries.note(one);
     vi.advanceTimersByTime(60_000);
     expect(told).toEqual(["ends in 5 s"]);
     vi.advanceTimersByTime(8 * 60_000 + LATE_MS);
     expect(told).toEqual(["ends in 5 s", "ends in 60 s"]);
     expiries.stop();
+    expiries.note(one);
     vi.advanceTimersByTime(DAY_MS);
     expect(told).toHaveLength(2);
+  });
+
+  it("[G7] a renewed token may end before the old one would have", () => {
+    const { one, told, expiries } = someone(DAY_MS);
+    vi.advanceTimersByTime(1_000);
+    one.expiresAt = Date.now() + 2_000;
+    expiries.note(one);
+    vi.advanceTimersByTime(2_000 + LATE_MS);
+    expect(told).toEqual(["ends in 2 s", "expired"]);
+  });
+
+  it("is not woken while nobody is there", () => {
+    const { told } = someone(1_000);
+    expect(vi.getTimerCount()).toBe(1);
+    vi.advanceTimersByTime(1_000 + 2 * LATE_MS);
+    expect(told.at(-1)).toBe("expired");
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("looks at nobody before the first has something to hear", () => {
+    let looks = 0;
+    const one = { ...someone(10 * 60_000).one };
+    const expiries = new Expiries(() => {
+      looks += 1;
+      return [one];
+    });
+    expiries.note(one);
+    vi.advanceTimersByTime(9 * 60_000 - CLOCK_MS);
+    expect(looks).toBe(0);
+    vi.advanceTimersByTime(CLOCK_MS + LATE_MS);
+    expect(looks).toBe(1);
   });
 });
