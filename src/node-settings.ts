@@ -6,15 +6,15 @@ import type { SocketServerOptions } from "./socket/server.ts";
 
 /** How much longer a whole request may take than its headers. */
 const BODY_TIMES_HEADERS = 3;
-/** How often slow requests are looked for, in milliseconds. */
-const LOOK_FOR_SLOW_MS = 1_000;
+/** Slow requests are looked for so many times before one is too slow: it may have this share of its time more. */
+const LOOKS_PER_TIMEOUT = 4;
 
 /** Whoever sends a request byte by byte, or none at all, is closed: headers have the time of a handshake. */
 export function slowClientLimits(headersTimeout: number): ServerOptions {
   return {
     headersTimeout,
     requestTimeout: BODY_TIMES_HEADERS * headersTimeout,
-    connectionsCheckingInterval: Math.min(LOOK_FOR_SLOW_MS, headersTimeout),
+    connectionsCheckingInterval: headersTimeout / LOOKS_PER_TIMEOUT,
   };
 }
 

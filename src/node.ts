@@ -26,6 +26,7 @@ import { ApiRates } from "./http/api-rates.ts";
 import { DEMO_FILES } from "./http/demo.ts";
 import { closed, listen, portOf, TcpConnections } from "./http/listening.ts";
 import { publicServer } from "./http/public-server.ts";
+import { Intervals } from "./intervals.ts";
 import { memoryStore } from "./memory-store.ts";
 import { Blocks } from "./moderation/blocks.ts";
 import { ControlLog } from "./moderation/control-log.ts";
@@ -102,8 +103,11 @@ class Node implements RoomcastNode {
       topRooms: config.limits.metricsTopRooms,
       isConfigured: (type) => config.roomTypes.isConfigured(type),
     });
-    this.#store = config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis, log, metrics);
+    const intervals = new Intervals();
+    this.#store =
+      config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis, log, intervals, metrics);
     this.#feeds = new Feeds({
+      intervals,
       channels: this.#store.channels,
       log: this.#store.log,
       limits: { heldBytes: config.limits.maxHeldBytes, lingerMs: config.limits.feedLingerMs },
@@ -112,9 +116,10 @@ class Node implements RoomcastNode {
       failed: (room, error) => log.error({ room, err: error }, "a feed failed"),
       lost: (room) => this.#seats.putBackIn(room),
     });
-    this.#occupied = new OccupiedRooms(this.#store.directory);
+    this.#occupied = new OccupiedRooms(this.#store.directory, intervals);
     this.#seats = new Seats(this.#store.presence, this.#store.index, this.#occupied, failed("leaving a room failed"));
     this.#control = new ControlLog({
+      intervals,
       channels: this.#store.channels,
       log: this.#store.log,
       heldBytes: config.limits.maxHeldBytes,
@@ -123,6 +128,7 @@ class Node implements RoomcastNode {
       failed: failed("the control log failed"),
     });
     this.#canary = new Canary({
+      intervals,
       node: config.nodeName,
       everyMs: config.limits.canaryIntervalMs,
       channels: this.#store.channels,

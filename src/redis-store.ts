@@ -7,6 +7,7 @@ import { RedisChannels } from "./adapter/redis-channels.ts";
 import { adapterPublisher } from "./adapter/redis-publisher.ts";
 import type { Config } from "./config/config.ts";
 import { RoomcastError } from "./errors.ts";
+import type { Intervals } from "./intervals.ts";
 import { NO_OUTBOX } from "./log/event-outbox.ts";
 import { RedisLog } from "./log/redis-log.ts";
 import { RedisBans } from "./moderation/redis-bans.ts";
@@ -21,6 +22,7 @@ import { type ConnectionRole, connectRedis, type Outage } from "./redis/connecti
 import { Keys } from "./redis/keys.ts";
 import { MemoryGauge } from "./redis/memory-gauge.ts";
 import { requireServerVersion } from "./redis/server-version.ts";
+import { TurnWrites } from "./redis/turn-writes.ts";
 import type { Store, StoreCounts, StoreEvents } from "./store.ts";
 import type { Logger } from "./telemetry/log.ts";
 import { WebhookMetrics } from "./telemetry/webhook-metrics.ts";
@@ -39,6 +41,7 @@ export function redisStore(
   config: Config,
   { url, tls }: RedisServer,
   log: Logger,
+  intervals: Intervals,
   counts: StoreCounts & { readonly registry: Registry },
 ): Store {
   const connect = (role: ConnectionRole) =>
@@ -72,6 +75,7 @@ export function redisStore(
   const leaseMs = config.limits.leaseSeconds * 1_000;
   const leases = new RedisLeases(commands, keys, leaseMs, { nodes, load: () => events?.load() });
   const life = new Life({
+    intervals,
     leases,
     incarnation,
     leaseMs,
@@ -91,11 +95,17 @@ export function redisStore(
     },
     failed: (where, error) => log.debug({ err: error }, where),
   });
+  const leaveTogether = () => {
+    if (commands.status === "ready") TurnWrites.of(commands).join();
+  };
   const pulse = new Pulse({
+    intervals,
     publish: async (beat) => {
+      leaveTogether();
       await commands.spublish(pulseChannel, beat);
     },
     write: async (beat) => {
+      leaveTogether();
       await commands.set(beatKey, beat, "PX", BEAT_LIFE_MS);
     },
     resubscribe: () => {
@@ -109,7 +119,7 @@ export function redisStore(
     refused: (reason) => log.warn({ reason }, "Redis takes no writes"),
     accepted: () => log.info("Redis takes writes again"),
   });
-  const memory = new MemoryGauge(reads);
+  const memory = new MemoryGauge(reads, intervals);
   return {
     log: new RedisLog({ commands, reads, keys, dedupeMs, outbox }),
     presence,

@@ -3,6 +3,7 @@ import { RoomcastError } from "../errors.ts";
 import type { FeedPolicy } from "../feed/feed.ts";
 import { LogFollower } from "../feed/log-follower.ts";
 import type { RoomChannels } from "../feed/room-channels.ts";
+import type { Intervals } from "../intervals.ts";
 import type { Entry, PageSize, Position, RoomLog } from "../log/room-log.ts";
 import type { Message } from "../protocol.ts";
 import { CanaryPairs, DEADLINE_MS, type Pair, type Stored } from "./pairs.ts";
@@ -27,6 +28,7 @@ export interface CanaryCounts {
 }
 
 export interface CanaryOptions {
+  readonly intervals: Intervals;
   /** This node's name, by which others tell its messages apart. */
   readonly node: string;
   /** How often a message is sent, in milliseconds. */
@@ -51,7 +53,7 @@ export class Canary {
   readonly #clock = new StoreClock();
   /** When messages of this node that are not heard yet were sent, by id. */
   readonly #sent = new Map<string, number>();
-  readonly #timers: NodeJS.Timeout[] = [];
+  readonly #stops: (() => void)[] = [];
   #comparedTo: Position | undefined;
   #comparedAt = performance.now();
   #comparing = false;
@@ -61,6 +63,7 @@ export class Canary {
     this.#follower = new LogFollower({
       room: CANARY_ROOM,
       policy: CANARY_POLICY,
+      intervals: options.intervals,
       channels: options.channels,
       log: options.log,
       heldBytes: options.heldBytes,
@@ -91,9 +94,10 @@ export class Canary {
   /** Resolves once this node hears, however long that takes; from then on it sends. */
   async begin(): Promise<void> {
     await this.#follower.begin();
-    this.#timers.push(
-      setInterval(() => this.#send(), this.#options.everyMs).unref(),
-      setInterval(() => this.#compare(), COMPARE_MS).unref(),
+    const { intervals, everyMs } = this.#options;
+    this.#stops.push(
+      intervals.every(everyMs, () => this.#send()),
+      intervals.every(COMPARE_MS, () => this.#compare()),
     );
   }
 
@@ -103,7 +107,7 @@ export class Canary {
   }
 
   close(): void {
-    for (const timer of this.#timers) clearInterval(timer);
+    for (const stop of this.#stops) stop();
     this.#follower.close();
   }
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { RoomcastError } from "../errors.ts";
+import type { Intervals } from "../intervals.ts";
 import type { Page, PageSize, Retention, RoomLog } from "../log/room-log.ts";
 import { BOUNDS } from "../protocol.ts";
 import { Feed, type FeedPolicy, type FeedSurroundings, type Question } from "./feed.ts";
@@ -23,6 +24,7 @@ export interface FeedsLimits {
 }
 
 export interface FeedsOptions {
+  readonly intervals: Intervals;
   readonly channels: RoomChannels;
   readonly log: RoomLog;
   readonly limits: FeedsLimits;
@@ -56,7 +58,7 @@ export class Feeds {
   readonly #suspects = new Set<Feed>();
   readonly #pages = new Map<string, Promise<Page>>();
   readonly #surroundings: FeedSurroundings;
-  readonly #turn: NodeJS.Timeout;
+  readonly #stopRounds: () => void;
   #rounds: IterableIterator<OpenFeed> | undefined;
   #checking = false;
   #closed = false;
@@ -70,7 +72,7 @@ export class Feeds {
       failed: options.failed,
       counts: options.counts,
     };
-    this.#turn = setInterval(() => this.#nextRound(), TURN_MS).unref();
+    this.#stopRounds = options.intervals.every(TURN_MS, () => this.#nextRound());
   }
 
   get size(): number {
@@ -128,7 +130,7 @@ export class Feeds {
 
   close(): void {
     this.#closed = true;
-    clearInterval(this.#turn);
+    this.#stopRounds();
     for (const [room, open] of [...this.#open]) this.#end(room, open);
   }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { RoomcastError } from "../errors.ts";
+import type { Intervals } from "../intervals.ts";
 import { type Appended, NOWHERE, type Position, type RoomLog } from "../log/room-log.ts";
 import { BOUNDS, type Message } from "../protocol.ts";
 import type { Feed, FeedPolicy } from "./feed.ts";
@@ -14,6 +15,7 @@ import type { RoomChannels } from "./room-channels.ts";
 const RETRY_MS = 250;
 
 export interface LogFollowerOptions {
+  readonly intervals: Intervals;
   /** A room of the service's own, which no client can name. */
   readonly room: string;
   readonly policy: FeedPolicy;
@@ -44,6 +46,7 @@ export class LogFollower implements Outlet {
   constructor(options: LogFollowerOptions) {
     this.#options = options;
     this.#feeds = new Feeds({
+      intervals: options.intervals,
       channels: options.channels,
       log: options.log,
       limits: { heldBytes: options.heldBytes, lingerMs: 0 },

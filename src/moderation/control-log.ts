@@ -1,6 +1,7 @@
 import type { FeedPolicy } from "../feed/feed.ts";
 import { LogFollower } from "../feed/log-follower.ts";
 import type { RoomChannels } from "../feed/room-channels.ts";
+import type { Intervals } from "../intervals.ts";
 import type { RoomLog } from "../log/room-log.ts";
 import { type Order, readOrder } from "./order.ts";
 
@@ -13,6 +14,7 @@ export const CONTROL_POLICY: FeedPolicy = {
 };
 
 export interface ControlLogOptions {
+  readonly intervals: Intervals;
   readonly channels: RoomChannels;
   readonly log: RoomLog;
   /** Most bytes of orders that are kept while something is caught up. */
@@ -31,10 +33,11 @@ export interface ControlLogOptions {
 export class ControlLog {
   readonly #follower: LogFollower;
 
-  constructor({ channels, log, heldBytes, apply, review, failed }: ControlLogOptions) {
+  constructor({ intervals, channels, log, heldBytes, apply, review, failed }: ControlLogOptions) {
     this.#follower = new LogFollower({
       room: CONTROL_ROOM,
       policy: CONTROL_POLICY,
+      intervals,
       channels,
       log,
       heldBytes,

@@ -6,9 +6,16 @@
  */
 export type LeaseState = "held" | "claimed" | "lost";
 
+export interface Renewal {
+  readonly state: LeaseState;
+  /** There is a node that `claim` would give. */
+  readonly someGone: boolean;
+}
+
 /** The leases of all nodes. Times are the store's, so that no node's clock counts. Calls reject with `unavailable`. */
 export interface Leases {
-  renew(incarnation: string): Promise<LeaseState>;
+  /** Tells others how this node is, too. */
+  renew(incarnation: string): Promise<Renewal>;
 
   /**
    * One node whose lease ran out, for the caller to clear up after; undefined where there is none. Nobody else gets it

@@ -1,3 +1,4 @@
+import type { Intervals } from "../intervals.ts";
 import type { Incarnation } from "./incarnation.ts";
 import type { Leases } from "./leases.ts";
 
@@ -5,6 +6,7 @@ import type { Leases } from "./leases.ts";
 const RENEWALS_PER_LEASE = 6;
 
 export interface LifeOptions {
+  readonly intervals: Intervals;
   readonly leases: Leases;
   readonly incarnation: Incarnation;
   readonly leaseMs: number;
@@ -26,7 +28,7 @@ export interface LifeOptions {
  */
 export class Life {
   readonly #options: LifeOptions;
-  readonly #timer: NodeJS.Timeout;
+  readonly #stop: () => void;
   #heldSince: number | undefined;
   #begun = false;
   #renewing = false;
@@ -37,7 +39,7 @@ export class Life {
 
   constructor(options: LifeOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => this.#tick(), options.leaseMs / RENEWALS_PER_LEASE).unref();
+    this.#stop = options.intervals.every(options.leaseMs / RENEWALS_PER_LEASE, () => this.#tick());
   }
 
   /** Takes the first lease. Rejects with `unavailable`. */
@@ -59,7 +61,7 @@ export class Life {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stop();
   }
 
   #tick(): void {
@@ -77,7 +79,7 @@ export class Life {
 
   async #renew(): Promise<void> {
     const { leases, incarnation, leaseMs, renewed } = this.#options;
-    const state = await leases.renew(incarnation.current);
+    const { state, someGone } = await leases.renew(incarnation.current);
     if (state !== "held") {
       this.#heldSince = undefined;
       this.#owing = true;
@@ -87,7 +89,7 @@ export class Life {
     }
     this.#heldSince ??= performance.now();
     if (this.#owing && !this.#puttingBack) this.#putBack();
-    if (performance.now() - this.#heldSince >= leaseMs && !this.#clearing) this.#clearUp();
+    if (someGone && performance.now() - this.#heldSince >= leaseMs && !this.#clearing) this.#clearUp();
   }
 
   /** Beside the renewing: many members take longer than a lease, which would run out again meanwhile. */

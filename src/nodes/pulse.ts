@@ -1,3 +1,5 @@
+import type { Intervals } from "../intervals.ts";
+
 /** How often a node speaks to itself, in milliseconds. */
 const BEAT_MS = 500;
 /** Not heard for this long: members are told that messages will be late. */
@@ -8,6 +10,7 @@ const REFUSED_AFTER_MS = STALLED_AFTER_MS + BEAT_MS;
 const DEAF_AFTER_MS = 3_000;
 
 export interface PulseOptions {
+  readonly intervals: Intervals;
   /** Publishes through the path that messages take. Rejects while Redis is away. */
   publish(beat: string): Promise<void>;
   /** Writes something small. Rejects while Redis is away or takes no writes; the error's message says why. */
@@ -31,7 +34,7 @@ export interface PulseOptions {
  */
 export class Pulse {
   readonly #options: PulseOptions;
-  readonly #timer: NodeJS.Timeout;
+  readonly #stop: () => void;
   #heardAt = Date.now();
   #writtenAt = Date.now();
   #publishedSince: number | undefined;
@@ -43,7 +46,7 @@ export class Pulse {
 
   constructor(options: PulseOptions) {
     this.#options = options;
-    this.#timer = setInterval(() => this.#tick(), BEAT_MS).unref();
+    this.#stop = options.intervals.every(BEAT_MS, () => this.#tick());
   }
 
   get hearing(): boolean {
@@ -92,7 +95,7 @@ export class Pulse {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stop();
   }
 
   #tick(): void {

@@ -1,9 +1,9 @@
 import type { Redis } from "ioredis";
 import { storeFailure } from "../redis/failure.ts";
 import type { Keys } from "../redis/keys.ts";
-import { readText } from "../redis/reply.ts";
+import { readText, readWords } from "../redis/reply.ts";
 import { readScript, ScriptRunner } from "../redis/script.ts";
-import type { LeaseState, Leases } from "./leases.ts";
+import type { Leases, Renewal } from "./leases.ts";
 import type { NodeLoad } from "./node-list.ts";
 import type { RedisNodeList } from "./redis-node-list.ts";
 
@@ -26,6 +26,7 @@ export class RedisLeases implements Leases {
   readonly #scripts: ScriptRunner;
   readonly #leases: string;
   readonly #gone: string;
+  readonly #nodes: string;
   readonly #released: string;
   readonly #leaseMs: number;
   readonly #telling: Telling;
@@ -35,21 +36,24 @@ export class RedisLeases implements Leases {
     this.#scripts = new ScriptRunner(redis, [RENEW_LEASE, CLAIM_GONE]);
     this.#leases = keys.leases();
     this.#gone = keys.gone();
+    this.#nodes = keys.nodes();
     this.#released = keys.released();
     this.#leaseMs = leaseMs;
     this.#telling = telling;
   }
 
-  async renew(incarnation: string): Promise<LeaseState> {
-    const reply = await this.#scripts.run(RENEW_LEASE, [this.#leases, this.#gone], [incarnation, this.#leaseMs]);
-    const state = readText(reply);
+  async renew(incarnation: string): Promise<Renewal> {
+    const load = this.#telling.load();
+    const reply = await this.#scripts.run(
+      RENEW_LEASE,
+      [this.#leases, this.#gone, this.#nodes],
+      [incarnation, this.#leaseMs, load === undefined ? "" : JSON.stringify(load)],
+    );
+    const { state, someGone } = readWords(reply, ["state", "someGone"]);
     if (state !== "held" && state !== "claimed" && state !== "lost") {
       throw new Error(`renew_lease.lua answered ${state}`);
     }
-    const load = this.#telling.load();
-    // Of a claimed one nothing is told: nobody would take it away again.
-    if (state !== "claimed" && load !== undefined) await this.#telling.nodes.note(incarnation, load);
-    return state;
+    return { state, someGone: someGone === "1" };
   }
 
   async claim(): Promise<string | undefined> {

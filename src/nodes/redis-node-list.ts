@@ -12,7 +12,7 @@ export interface RedisNodeListOptions {
   readonly keys: Keys;
 }
 
-/** What nodes tell of themselves: a hash beside the leases, which say who of them lives. */
+/** What nodes tell of themselves with their leases, which say who of them lives. Calls reject with `unavailable`. */
 export class RedisNodeList implements NodeList {
   readonly #commands: Redis;
   readonly #reads: Redis;
@@ -22,11 +22,6 @@ export class RedisNodeList implements NodeList {
     this.#commands = commands;
     this.#reads = reads;
     this.#keys = keys;
-  }
-
-  /** Rejects with `unavailable`. */
-  async note(incarnation: string, load: NodeLoad): Promise<void> {
-    await this.#commands.hset(this.#keys.nodes(), incarnation, JSON.stringify(load)).catch(rethrow);
   }
 
   /** The node stops: it is in no list, though its lease goes on while its members may come back elsewhere. */

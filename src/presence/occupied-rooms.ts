@@ -1,3 +1,4 @@
+import type { Intervals } from "../intervals.ts";
 import type { RoomDirectory } from "./room-directory.ts";
 import type { Occupancy } from "./seats.ts";
 
@@ -17,7 +18,7 @@ export interface Pace {
 export class OccupiedRooms implements Occupancy {
   readonly #directory: RoomDirectory;
   readonly #gatherMs: number;
-  readonly #again: NodeJS.Timeout;
+  readonly #stopAgain: () => void;
   /** All in which this node has members. */
   readonly #rooms = new Set<string>();
   readonly #coming = new Set<string>();
@@ -27,10 +28,14 @@ export class OccupiedRooms implements Occupancy {
   #flushed = Promise.resolve();
   #repeating = false;
 
-  constructor(directory: RoomDirectory, { gatherMs, againMs }: Pace = { gatherMs: GATHER_MS, againMs: AGAIN_MS }) {
+  constructor(
+    directory: RoomDirectory,
+    intervals: Intervals,
+    { gatherMs, againMs }: Pace = { gatherMs: GATHER_MS, againMs: AGAIN_MS },
+  ) {
     this.#directory = directory;
     this.#gatherMs = gatherMs;
-    this.#again = setInterval(() => void this.#repeat(), againMs).unref();
+    this.#stopAgain = intervals.every(againMs, () => void this.#repeat());
   }
 
   occupied(room: string): void {
@@ -49,7 +54,7 @@ export class OccupiedRooms implements Occupancy {
   }
 
   close(): void {
-    clearInterval(this.#again);
+    this.#stopAgain();
     clearTimeout(this.#gathering);
   }
 

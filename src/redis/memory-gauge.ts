@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import type { Intervals } from "../intervals.ts";
 import { infoFields } from "./info.ts";
 
 /** How often Redis is asked, in milliseconds: about as often as Prometheus looks. */
@@ -14,12 +15,12 @@ export interface RedisMemory {
 /** Knows how much memory Redis uses: full, it refuses every write (`noeviction`), and nobody can send any more. */
 export class MemoryGauge {
   readonly #redis: Redis;
-  readonly #timer: NodeJS.Timeout;
+  readonly #stop: () => void;
   #latest: RedisMemory | undefined;
 
-  constructor(redis: Redis) {
+  constructor(redis: Redis, intervals: Intervals) {
     this.#redis = redis;
-    this.#timer = setInterval(() => this.ask(), ASK_EVERY_MS).unref();
+    this.#stop = intervals.every(ASK_EVERY_MS, () => this.ask());
   }
 
   /** The last answer; undefined before the first, and while Redis does not answer. */
@@ -39,7 +40,7 @@ export class MemoryGauge {
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    this.#stop();
   }
 }
 

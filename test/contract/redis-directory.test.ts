@@ -1,4 +1,5 @@
 import { expect, it } from "vitest";
+import { Intervals } from "../../src/intervals.ts";
 import { OccupiedRooms } from "../../src/presence/occupied-rooms.ts";
 import { ROOM_SHARDS, shardOf } from "../../src/presence/redis-directory.ts";
 import { Seats } from "../../src/presence/seats.ts";
@@ -14,7 +15,7 @@ function seatsOf({ presence, directory }: RedisWorld, againMs = 60_000): Seats {
   const failed = (error: unknown) => {
     throw error;
   };
-  const occupied = new OccupiedRooms(directory, { gatherMs: 5, againMs });
+  const occupied = new OccupiedRooms(directory, new Intervals(), { gatherMs: 5, againMs });
   const seats = new Seats(presence, presence, occupied, failed);
   stopsWithTest(() => {
     seats.close();

@@ -4,6 +4,7 @@ import { RoomcastError } from "../../src/errors.ts";
 import { NOT_COUNTED } from "../../src/feed/feed-counts.ts";
 import { Feeds } from "../../src/feed/feeds.ts";
 import type { ChannelListener, RoomChannels } from "../../src/feed/room-channels.ts";
+import { Intervals } from "../../src/intervals.ts";
 import type { Head, Page, Position, RoomLog, RoomPosition } from "../../src/log/room-log.ts";
 
 const RETENTION = { maxMessages: 1_000, maxBytes: 1_000_000, maxAgeMs: 1_000_000 };
@@ -57,6 +58,7 @@ class CountedChannels implements RoomChannels {
 function feedsOver(log: QuietLog, lost: (room: string) => Promise<void> = () => Promise.resolve()) {
   const channels = new CountedChannels();
   const feeds = new Feeds({
+    intervals: new Intervals(),
     channels,
     log,
     limits: { heldBytes: 1_000, lingerMs: LINGER_MS },
@@ -85,7 +87,7 @@ describe("the feeds of a node", () => {
   });
 
   it("[G9] quiet feeds are compared at a capped rate: each within half a minute, or 500 a second", async () => {
-    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     onTestFinished(() => {
       vi.useRealTimers();
     });

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Intervals } from "../../src/intervals.ts";
 import { Incarnation } from "../../src/nodes/incarnation.ts";
-import type { LeaseState, Leases } from "../../src/nodes/leases.ts";
+import type { LeaseState, Leases, Renewal } from "../../src/nodes/leases.ts";
 import { Life } from "../../src/nodes/life.ts";
 
 const LEASE_MS = 6_000;
@@ -12,11 +13,11 @@ class ModelLeases implements Leases {
   readonly cleaned: string[] = [];
   readonly renewed: string[] = [];
 
-  async renew(incarnation: string): Promise<LeaseState> {
+  async renew(incarnation: string): Promise<Renewal> {
     this.renewed.push(incarnation);
     const { state } = this;
     this.state = "held";
-    return state;
+    return { state, someGone: this.gone.length > 0 };
   }
 
   async claim(): Promise<string | undefined> {
@@ -37,6 +38,7 @@ async function begin(work: { putBack?: () => Promise<void>; sweep?: (gone: strin
   const incarnation = new Incarnation();
   const told: string[] = [];
   const life = new Life({
+    intervals: new Intervals(),
     leases,
     incarnation,
     leaseMs: LEASE_MS,

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { RoomcastError } from "../../src/errors.ts";
+import { Intervals } from "../../src/intervals.ts";
 import { OccupiedRooms } from "../../src/presence/occupied-rooms.ts";
 import { eventually } from "../support/eventually.ts";
 import { stopsWithTest } from "../support/teardown.ts";
@@ -14,7 +15,7 @@ function occupiedRooms({ gatherMs = 1, againMs = NEVER_MS } = {}) {
     steps.push(`${name} ${rooms.length > 5 ? rooms.length : rooms.join(" ")}`);
   };
   const directory = { add: step("add"), review: step("review"), list: never, look: never };
-  const occupied = new OccupiedRooms(directory, { gatherMs, againMs });
+  const occupied = new OccupiedRooms(directory, new Intervals(), { gatherMs, againMs });
   stopsWithTest(() => occupied.close());
   return {
     occupied,

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { Intervals } from "../../src/intervals.ts";
 import { Pulse } from "../../src/nodes/pulse.ts";
 
 /** A Redis that takes beats, and gives them back where it is subscribed to. */
@@ -6,6 +7,7 @@ function startPulse() {
   const told: string[] = [];
   const redis = { takesMessages: true, takesWrites: true, subscribed: true };
   const pulse = new Pulse({
+    intervals: new Intervals(),
     publish: async (beat) => {
       if (!redis.takesMessages) throw new Error("away");
       if (redis.subscribed) queueMicrotask(() => pulse.heard(beat));

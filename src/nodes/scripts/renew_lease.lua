@@ -1,12 +1,21 @@
--- Renews a node's lease.
--- KEYS  1 leases, 2 nodes that are gone
--- ARGV  1 incarnation, 2 length of the lease in ms
--- Returns "held", "claimed" where others have taken it for gone, or "lost" where nothing is known of it
+-- Renews a node's lease, and looks whether somebody is to be cleared up after.
+-- KEYS  1 leases, 2 nodes that are gone, 3 how the nodes are
+-- ARGV  1 incarnation, 2 length of the lease in ms, 3 how this node is, or ""
+-- Returns a word and 1 or 0: "held", "claimed" where others have taken it for gone (nothing is written then, nobody would
+-- take it away again), or "lost" where nothing is known of it; 1 where claim_gone.lua has a node to give
 --- @include "integer.lua"
 --- @include "now_ms.lua"
-local leases, gone = KEYS[1], KEYS[2]
-local incarnation, lease_ms = ARGV[1], tonumber(ARGV[2])
+local leases, gone, info = KEYS[1], KEYS[2], KEYS[3]
+local incarnation, lease_ms, told = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 
-if redis.call("ZSCORE", gone, incarnation) then return "claimed" end
-local new = redis.call("ZADD", leases, integer(now_ms() + lease_ms), incarnation)
-return new == 1 and "lost" or "held"
+local now = now_ms()
+local past = "(" .. integer(now)
+local function some(key, from)
+  return #redis.call("ZRANGE", key, from, past, "BYSCORE", "LIMIT", 0, 1) > 0
+end
+
+if redis.call("ZSCORE", gone, incarnation) then return "claimed 0" end
+local new = redis.call("ZADD", leases, integer(now + lease_ms), incarnation)
+if told ~= "" then redis.call("HSET", info, incarnation, told) end
+local waiting = some(leases, "-inf") or some(gone, 0)
+return (new == 1 and "lost" or "held") .. (waiting and " 1" or " 0")
