@@ -39,6 +39,11 @@ export function quantile(at: number, histogram: string): string {
   return `histogram_quantile(${at}, ${sumBy("le", perSecond(`${histogram}_bucket`))})`;
 }
 
+/** The same, one for each combination of these labels. */
+export function quantileBy(labels: string, at: number, histogram: string): string {
+  return `histogram_quantile(${at}, ${sumBy(`${labels}, le`, perSecond(`${histogram}_bucket`))})`;
+}
+
 /** The busiest rooms of the chosen types; `value` makes a vector of a selector's matchers. */
 export function topRooms(most: number, value: (matchers: string) => string): string {
   return `topk(${most}, ${sumBy("room_type, room", value(`${CHOSEN_TYPES}, room!="${OTHER}"`))})`;

@@ -13,12 +13,6 @@ const COMPARED = new Set(["load.ack_ms", "load.receipt_ms"]);
 
 type Part = "first" | "last";
 
-/** What is watched of a node: its metric, our name for it, and what it is divided by. */
-const WATCHED = [
-  { metric: "process_resident_memory_bytes", name: "node_memory_mib", unit: MIB },
-  { metric: "nodejs_eventloop_lag_p99_seconds", name: "node_loop_lag_ms", unit: 1 / 1_000 },
-] as const;
-
 /** The time of one run in which everybody is there: from the first stay's end until nobody comes any more. */
 export class Span {
   readonly #from: number;
@@ -55,32 +49,51 @@ export function compared(metrics: Metrics, span: Span): Metrics {
 /** Watches the nodes' memory and event loop until the end of the span, and tells whether a node's memory grew. */
 export async function watchNodes(adminUrls: readonly string[], span: Span, metrics: Metrics): Promise<void> {
   const memory = adminUrls.map(() => ({ first: [] as number[], last: [] as number[] }));
+  let before: readonly Reading[] = [];
   while (adminUrls.length > 0 && performance.now() < span.end) {
     const part = span.partAt(performance.now());
     const readings = await Promise.all(adminUrls.map(readNode));
     for (const [at, reading] of readings.entries()) {
-      for (const [name, value] of Object.entries(reading)) metrics.emit("histogram", `load.${name}`, value);
-      if (part !== undefined) memory[at]?.[part].push(reading.node_memory_mib);
+      metrics.emit("histogram", "load.node_memory_mib", reading.memoryMib);
+      const lagMs = meanLagMs(reading, before[at]);
+      if (lagMs !== undefined) metrics.emit("histogram", "load.node_loop_lag_ms", lagMs);
+      if (part !== undefined) memory[at]?.[part].push(reading.memoryMib);
     }
+    before = readings;
     await delay(WATCH_EVERY_MS);
   }
   const grown = memory.filter(({ first, last }) => median(last) > GROWN_TIMES * median(first) + GROWN_MIB);
   metrics.emit("counter", "load.memory_grew", grown.length);
 }
 
-type Reading = Readonly<Record<(typeof WATCHED)[number]["name"], number>>;
+/** What a node said of itself; the event loop's delays are added up since it began. */
+interface Reading {
+  readonly memoryMib: number;
+  readonly delaySeconds: number;
+  readonly delays: number;
+}
 
 async function readNode(admin: string): Promise<Reading> {
   const url = new URL("/metrics", admin);
   const answer = await fetch(url).catch(() => undefined);
   if (!answer?.ok) throw new Error(`no metrics at ${url}`);
   const text = await answer.text();
-  const entries = WATCHED.map(({ metric, name, unit }) => {
+  const read = (metric: string) => {
     const value = Number(new RegExp(`^${metric}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(text)?.[1]);
     if (Number.isNaN(value)) throw new Error(`${url} has no ${metric}`);
-    return [name, value / unit] as const;
-  });
-  return Object.fromEntries(entries) as Reading;
+    return value;
+  };
+  return {
+    memoryMib: read("process_resident_memory_bytes") / MIB,
+    delaySeconds: read("roomcast_event_loop_delay_seconds_sum"),
+    delays: read("roomcast_event_loop_delay_seconds_count"),
+  };
+}
+
+/** Between two readings; undefined where nothing was seen between them, or the node began anew. */
+function meanLagMs(now: Reading, before: Reading | undefined): number | undefined {
+  if (before === undefined || now.delays <= before.delays) return undefined;
+  return (1_000 * (now.delaySeconds - before.delaySeconds)) / (now.delays - before.delays);
 }
 
 function median(values: readonly number[]): number {

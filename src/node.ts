@@ -103,7 +103,7 @@ class Node implements RoomcastNode {
       topRooms: config.limits.metricsTopRooms,
       isConfigured: (type) => config.roomTypes.isConfigured(type),
     });
-    const intervals = new Intervals();
+    const intervals = new Intervals((lateMs) => metrics.eventLoopDelayed(lateMs / 1_000));
     this.#store =
       config.redis.kind === "memory" ? memoryStore(config) : redisStore(config, config.redis, log, intervals, metrics);
     this.#feeds = new Feeds({

@@ -1,9 +1,11 @@
 import { graph, type Panel, type Unit } from "../panels.ts";
-import { perSecond, sumBy } from "../queries.ts";
+import { perSecond, quantileBy, sumBy } from "../queries.ts";
+
+const NODE_WIDTH = 8;
 
 function byNode(title: string, description: string, unit: Unit, vector: string): Panel {
   const queries = [{ expr: sumBy("node", vector), legend: "{{node}}" }];
-  return graph({ title, description, unit, width: 8, queries });
+  return graph({ title, description, unit, width: NODE_WIDTH, queries });
 }
 
 /** Which node it is. */
@@ -15,12 +17,13 @@ export function nodes(): Panel[] {
       "short",
       "roomcast_connections",
     ),
-    byNode(
-      "Event loop lag, p99",
-      "By how much timers were late since the last scrape. Past 0.1 s everybody on the node feels it.",
-      "s",
-      "nodejs_eventloop_lag_p99_seconds",
-    ),
+    graph({
+      title: "Event loop lag, p99",
+      description: "By how much timers are late. Past 0.1 s everybody on the node feels it.",
+      unit: "s",
+      width: NODE_WIDTH,
+      queries: [{ expr: quantileBy("node", 0.99, "roomcast_event_loop_delay_seconds"), legend: "{{node}}" }],
+    }),
     byNode(
       "CPU",
       "Of one core; a node uses little more than one.",

@@ -51,6 +51,11 @@ export const METRICS = {
   roomcast_node_info: { kind: "gauge", help: "1, with the node's name", labels: { node: "open" } },
   roomcast_node_ready: { kind: "gauge", help: "1 while /readyz says yes" },
   roomcast_node_draining: { kind: "gauge", help: "1 while this node hands its connections over" },
+  roomcast_event_loop_delay_seconds: {
+    kind: "histogram",
+    help: "How late this node's timers are, seen about twice a second",
+    buckets: DELAY_BUCKETS,
+  },
 
   roomcast_connections: { kind: "gauge", help: "Connections of this node that are authenticated" },
   roomcast_transport_connections: {

@@ -50,8 +50,16 @@ export interface Gauges {
   readonly canaryComparedMsAgo: () => number;
 }
 
-/** How often the event loop's delay is looked at: at prom-client's 10 ms that alone is a percent of a core (docs/performance.md). */
-const LOOP_PRECISION_MS = 100;
+/**
+ * What prom-client makes of Node's own monitor of the event loop. It is woken for each of its samples, which is most of what an
+ * idle node costs at any useful pace, and what it calls a delay is the time between two of them, the pace with it
+ * (docs/performance.md). `roomcast_event_loop_delay_seconds` stands in its place.
+ */
+const LOOP_MONITOR = ["min", "max", "mean", "stddev", "p50", "p90", "p99"].map(
+  (name) => `nodejs_eventloop_lag_${name}_seconds`,
+);
+/** It cannot be left out: so seldom that it is never woken, in milliseconds. */
+const NEVER_MS = 1_000_000_000;
 
 export interface MetricsOptions {
   /** Shown as `roomcast_node_info`. */
@@ -93,6 +101,7 @@ export class Metrics implements FeedCounts, CanaryCounts {
   readonly #recoveries = new LabelledCounts({ outcome: RECOVERY_OUTCOMES });
   readonly #resyncs = new LabelledCounts({ reason: RESYNC_REASONS });
   readonly #redisReconnects = new LabelledCounts({ role: REDIS_ROLES });
+  readonly #loopDelay = histogram("roomcast_event_loop_delay_seconds");
   readonly #append = histogram("roomcast_append_duration_seconds");
   readonly #join = histogram("roomcast_join_duration_seconds");
   readonly #history = histogram("roomcast_history_duration_seconds");
@@ -104,8 +113,14 @@ export class Metrics implements FeedCounts, CanaryCounts {
 
   constructor({ node, gauges, topRooms, isConfigured }: MetricsOptions) {
     this.#rooms = new RoomMetrics(topRooms, isConfigured);
-    collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: LOOP_PRECISION_MS });
+    collectDefaultMetrics({ register: this.registry, eventLoopMonitoringPrecision: NEVER_MS });
+    for (const name of LOOP_MONITOR) this.registry.removeSingleMetric(name);
     expose(this.registry, METRICS, this.#sources(node, gauges));
+  }
+
+  /** A timer was late by so much. */
+  eventLoopDelayed(seconds: number): void {
+    this.#loopDelay.observe(seconds);
   }
 
   roomOpened(room: string): RoomCount {
@@ -236,6 +251,7 @@ export class Metrics implements FeedCounts, CanaryCounts {
       roomcast_node_info: { collect: (put) => put({ node }, 1) },
       roomcast_node_ready: flag(gauges.ready),
       roomcast_node_draining: flag(gauges.draining),
+      roomcast_event_loop_delay_seconds: this.#loopDelay,
       roomcast_connections: gauges.connections,
       roomcast_transport_connections: { collect: (put) => countTransports(gauges.transports(), put) },
       roomcast_connects_total: counted(this.#connects),
