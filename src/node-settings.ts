@@ -1,6 +1,7 @@
 import type { ServerOptions } from "node:http";
 import { clientAddress } from "./client-address.ts";
 import type { Config } from "./config/config.ts";
+import type { Intervals } from "./intervals.ts";
 import type { WelcomeLimits } from "./protocol.ts";
 import type { SocketServerOptions } from "./socket/server.ts";
 
@@ -14,14 +15,15 @@ export function slowClientLimits(headersTimeout: number): ServerOptions {
   return {
     headersTimeout,
     requestTimeout: BODY_TIMES_HEADERS * headersTimeout,
-    connectionsCheckingInterval: headersTimeout / LOOKS_PER_TIMEOUT,
+    connectionsCheckingInterval: Math.ceil(headersTimeout / LOOKS_PER_TIMEOUT),
   };
 }
 
 /** What the Socket.IO side is given of the configuration. */
-export function socketOptions(config: Config, keepRequests: boolean): SocketServerOptions {
+export function socketOptions(config: Config, keepRequests: boolean, intervals: Intervals): SocketServerOptions {
   const { limits } = config;
   return {
+    intervals,
     nodeName: config.nodeName,
     corsOrigins: config.corsOrigins,
     rates: config.rates,

@@ -213,7 +213,7 @@ class Node implements RoomcastNode {
       this.#public,
       context,
       verifierOf(config, log),
-      socketOptions(config, host.keepRequests ?? true),
+      socketOptions(config, host.keepRequests ?? true, intervals),
       {
         connected: ({ id, from, identity }, transport) => {
           metrics.connected(transport);

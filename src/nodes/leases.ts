@@ -8,7 +8,7 @@ export type LeaseState = "held" | "claimed" | "lost";
 
 export interface Renewal {
   readonly state: LeaseState;
-  /** There is a node that `claim` would give. */
+  /** There is a node that `claim` would give; not looked at where this one's own lease was claimed. */
   readonly someGone: boolean;
 }
 

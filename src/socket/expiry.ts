@@ -1,9 +1,9 @@
+import type { Intervals } from "../intervals.ts";
+
 /** Clients hear this long before their token ends, in milliseconds. */
 const WARNING_MS = 60_000;
-/** So late may a warning or an end be, in milliseconds: nobody is looked at more often, however many tokens end. */
+/** So late may a warning or an end be, in milliseconds. */
 const LATE_MS = 500;
-/** The wall clock may be set, or a machine be suspended: it is read this often at least, in milliseconds. */
-const CLOCK_MS = 5_000;
 
 /** Somebody whose token ends at some time. Times are Unix milliseconds. */
 export interface Expiring {
@@ -16,50 +16,38 @@ export interface Expiring {
 }
 
 /**
- * Warns of the ends of tokens, and tells of them. One timer looks at everybody once the first of them has something to
- * hear: a timer for each is 300 bytes that an idle client keeps, and a look at 20,000 takes less than a millisecond once
- * it is compiled (docs/performance.md).
+ * Warns of the ends of tokens, and tells of them. Everybody is looked at once the first of them has something to hear: a
+ * timer for each is 300 bytes that an idle client keeps, and a look at 20,000 takes less than a millisecond once it is
+ * compiled (docs/performance.md).
  */
 export class Expiries {
   readonly #everybody: () => Iterable<Expiring>;
-  #timer: NodeJS.Timeout | undefined;
-  /** When the first has something to hear, by the wall clock. */
+  readonly #stop: () => void;
+  /** When the first has something to hear, by the wall clock, which may be set. */
   #dueAt = Number.POSITIVE_INFINITY;
 
   /** `everybody`: whom there is at that moment; somebody may leave while it is read. */
-  constructor(everybody: () => Iterable<Expiring>) {
+  constructor(everybody: () => Iterable<Expiring>, intervals: Intervals) {
     this.#everybody = everybody;
+    this.#stop = intervals.every(LATE_MS, () => this.#look());
   }
 
   /** Somebody came, or has another token. */
   note(one: Expiring): void {
-    const dueAt = dueOf(one);
-    if (dueAt >= this.#dueAt) return;
-    this.#dueAt = dueAt;
-    this.#wait();
+    this.#dueAt = Math.min(this.#dueAt, dueOf(one));
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
-    this.#dueAt = Number.NEGATIVE_INFINITY;
-  }
-
-  #wait(): void {
-    clearTimeout(this.#timer);
-    const inMs = Math.min(CLOCK_MS, Math.max(LATE_MS, this.#dueAt - Date.now()));
-    this.#timer = setTimeout(() => this.#look(), inMs).unref();
+    this.#stop();
   }
 
   #look(): void {
     const now = Date.now();
-    if (this.#dueAt <= now) {
-      this.#dueAt = Number.POSITIVE_INFINITY;
-      for (const one of this.#everybody()) {
-        tell(one, now);
-        this.#dueAt = Math.min(this.#dueAt, dueOf(one));
-      }
-    }
-    if (this.#dueAt < Number.POSITIVE_INFINITY) this.#wait();
+    if (now < this.#dueAt) return;
+    // Where a listener of somebody's end throws, all are looked at again.
+    for (const one of this.#everybody()) tell(one, now);
+    this.#dueAt = Number.POSITIVE_INFINITY;
+    for (const one of this.#everybody()) this.note(one);
   }
 }
 

@@ -1,3 +1,4 @@
+import { EventEmitter } from "node:events";
 import { Budget, type Rate } from "../room/budget.ts";
 import type { Engine, EngineSession } from "./admission.ts";
 
@@ -6,7 +7,7 @@ const SEPARATOR = "\u001e";
 
 /**
  * Ends sessions that send frames without end, whatever is in them: requests, acknowledgements, events of other names,
- * handshakes. Requests have budgets of their own, and answers; this is for who does not listen to them. `ended` is called
+ * handshakes, and the websocket's own pings, which are answered without anybody's doing. Requests have budgets of their own, and answers; this is for who does not listen to them. `ended` is called
  * for each session that is ended so.
  */
 export function guardFrames(engine: Engine, rate: Rate | "off", ended: () => void): void {
@@ -17,11 +18,19 @@ export function guardFrames(engine: Engine, rate: Rate | "off", ended: () => voi
       ended();
       cutOff(session);
     };
-    session.on("packet", () => {
+    const count = () => {
       if (frames.take() !== undefined) end();
-    });
+    };
+    session.on("packet", count);
+    countPings(session.transport, count);
+    if (session.transport.name === "polling") session.once("upgrade", (transport) => countPings(transport, count));
     boundPayloads(session, rate.burst, end);
   });
+}
+
+function countPings(transport: object, count: () => void): void {
+  const websocket: unknown = Reflect.get(transport, "socket");
+  if (websocket instanceof EventEmitter) websocket.on("ping", count);
 }
 
 /** Closes a session without waiting for its client, which would go on sending meanwhile. */

@@ -212,6 +212,10 @@ export class SocketOutlet implements Port, Debtor {
     }
   }
 
+  bound(): void {
+    this.#bound(this.owed);
+  }
+
   /** Ends the connection; its client comes back by itself. */
   close(): void {
     const { conn } = this.#socket;

@@ -4,6 +4,7 @@ import { Server, type Socket } from "socket.io";
 import type { Identity, TokenVerifier } from "../auth/tokens.ts";
 import type { AddressOf } from "../client-address.ts";
 import { bannedUntil, type RoomcastError } from "../errors.ts";
+import type { Intervals } from "../intervals.ts";
 import type { Bans } from "../moderation/bans.ts";
 import type { Order } from "../moderation/order.ts";
 import { drain } from "../nodes/drain.ts";
@@ -52,6 +53,7 @@ export interface Floods {
 }
 
 export interface SocketServerOptions {
+  readonly intervals: Intervals;
   readonly nodeName: string;
   readonly corsOrigins: readonly string[] | "*";
   readonly rates: RateLimits | "off";
@@ -142,12 +144,16 @@ export class SocketServer {
       maxHttpBufferSize: MAX_FRAME_BYTES,
       connectTimeout: options.handshakeTimeoutMs,
     });
-    this.#budget = new OutboundBudget(options.outboundBytesPerNode);
-    const { outboundBytes: maxBytes } = options;
+    const { intervals, outboundBytes: maxBytes } = options;
+    this.#budget = new OutboundBudget({
+      maxBytes: options.outboundBytesPerNode,
+      everybody: () => this.#outlets(),
+      intervals,
+    });
     this.#bounds = { maxBytes, budget: this.#budget, signalDropped: () => events.signalDropped() };
     SocketOutlet.watch(this.io.engine);
     corkUpgrades(this.io.engine);
-    this.#expiries = new Expiries(() => this.#connections.values());
+    this.#expiries = new Expiries(() => this.#connections.values(), intervals);
     this.#known = new KnownSessions(this.io);
     this.#places = new Places(options.maxConnections, options.maxConnectionsPerUser);
     this.#admission = new Admission({
@@ -266,6 +272,10 @@ export class SocketServer {
       () => request.destroyed || next(),
       () => response.writeHead(400).end(),
     );
+  }
+
+  *#outlets(): Iterable<SocketOutlet> {
+    for (const { outlet } of this.#connections.values()) yield outlet;
   }
 
   /** By Engine.IO's name of it, which its requests carry. */

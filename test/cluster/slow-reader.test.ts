@@ -10,6 +10,7 @@ import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { Member } from "../support/member.ts";
 import { metric } from "../support/metric.ts";
+import { PingingSocket } from "../support/pinging-socket.ts";
 import { openPolling } from "../support/polling-session.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { stopsWithTest } from "../support/teardown.ts";
@@ -55,6 +56,7 @@ describeWithRedis("a client that stops reading", () => {
     await eventually(() => expect(listener.messages).toHaveLength(MESSAGES));
     expect(slow.messages.length).toBeLessThan(MESSAGES);
     expect(await metric(cluster, "roomcast_slow_readers_total")).toBe(1);
+    await eventually(async () => expect(await metric(cluster, "roomcast_outbound_bytes")).toBeGreaterThan(0));
     // 24 MB went through the room; a node that kept them for one reader would hold them now.
     const held = (await metric(cluster, "process_resident_memory_bytes")) - before;
     expect(held).toBeLessThan(100 * MIB);
@@ -137,6 +139,16 @@ describeWithRedis("a client that stops reading", () => {
     // Once it reads, it is served as before.
     await talker.socket.emitWithAck("sendSignal", { room: "chat:slow", event: "pointer", data: "small" });
     await eventually(() => expect(signals.get(slow)).toBe(MESSAGES - dropped + 1));
+  });
+
+  it("[G6] and sends pings of the websocket without end is closed, though no rate holds: their answers are owed too", async () => {
+    const cluster = await clusterKeeping(MIB);
+    const greedy = await PingingSocket.connect(cluster.urls[0] ?? "");
+    greedy.readNoMore();
+    expect(await metric(cluster, "roomcast_connections")).toBe(1);
+    await greedy.ping(160_000);
+    await eventually(async () => expect(await metric(cluster, "roomcast_connections")).toBe(0), { withinMs: 20_000 });
+    await eventually(async () => expect(await metric(cluster, "roomcast_outbound_bytes")).toBe(0));
   });
 
   it("[G6] that polls no more is not read from, costs no more than twice its bound, and is served once it polls", async () => {

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import type { Ack, RequestName, ServerEvents } from "../../src/protocol.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
+import { PingingSocket } from "../support/pinging-socket.ts";
 import { connectRaw } from "../support/raw-client.ts";
 import { RawPolling } from "../support/raw-polling.ts";
 import { describeWithRedis } from "../support/redis.ts";
@@ -111,6 +112,14 @@ describe("whoever sends without end", () => {
       });
     });
   }
+
+  it("[G9] pings of the websocket itself without end: the connection is cut off", async () => {
+    await othersAreServed(async () => {
+      const eve = await PingingSocket.connect(url());
+      await eve.ping(20_000);
+      await eventually(() => expect(eve.closed).toBe(true));
+    });
+  });
 
   it("[G9] a polling request of 300,000 packets: cut off before it is taken apart", async () => {
     await othersAreServed(async () => {

@@ -1,0 +1,75 @@
+import { expect, it } from "vitest";
+import type { NodeLoad } from "../../src/nodes/node-list.ts";
+import { RedisLeases } from "../../src/nodes/redis-leases.ts";
+import { RedisNodeList } from "../../src/nodes/redis-node-list.ts";
+import { describeWithRedis } from "../support/redis.ts";
+import { redisWorld } from "./redis-world.ts";
+
+const LEASE_MS = 60_000;
+/** By Redis' clock: long ago, as a moment of a sorted set. */
+const LONG_AGO = 1_000;
+
+const LOAD: NodeLoad = {
+  name: "node-1",
+  startedAt: 1,
+  connections: 2,
+  rooms: 3,
+  eventLoopUtilization: 0.5,
+  draining: false,
+  version: "0.0.0",
+};
+
+async function leasesInRedis() {
+  const { commands, keys, redis } = await redisWorld();
+  const nodes = new RedisNodeList({ commands, reads: commands, keys });
+  let load: NodeLoad | undefined = LOAD;
+  const leases = new RedisLeases(commands, keys, LEASE_MS, { nodes, load: () => load });
+  const tell = (next: NodeLoad | undefined) => {
+    load = next;
+  };
+  return { leases, nodes, keys, redis, tell };
+}
+
+describeWithRedis("leases in Redis", () => {
+  it("[G4] a renewal tells how the node is, and finds nobody gone where all live", async () => {
+    const { leases, nodes, tell } = await leasesInRedis();
+    tell(undefined);
+    expect(await leases.renew("a")).toEqual({ state: "lost", someGone: false });
+    expect((await nodes.list()).missing).toEqual(["how node a is"]);
+    tell(LOAD);
+    expect(await leases.renew("a")).toEqual({ state: "held", someGone: false });
+    tell({ ...LOAD, connections: 7 });
+    await leases.renew("a");
+    expect(await nodes.list()).toEqual({ nodes: [{ id: "a", ...LOAD, connections: 7 }], missing: [] });
+    expect(await leases.claim()).toBeUndefined();
+  });
+
+  it("[G4] a renewal says that there is a node to clear up after, until somebody has it", async () => {
+    const { leases, keys, redis } = await leasesInRedis();
+    await leases.renew("a");
+    await redis.zadd(keys.leases(), LONG_AGO, "dead");
+    expect(await leases.renew("a")).toEqual({ state: "held", someGone: true });
+    expect(await leases.claim()).toBe("dead");
+    expect(await leases.renew("a")).toEqual({ state: "held", someGone: false });
+    await leases.cleared("dead");
+    expect(await leases.renew("a")).toEqual({ state: "held", someGone: false });
+    expect(await leases.claim()).toBeUndefined();
+  });
+
+  it("[G4] and says so again where whoever began to clear up did not end", async () => {
+    const { leases, keys, redis } = await leasesInRedis();
+    await leases.renew("a");
+    await redis.zadd(keys.gone(), LONG_AGO, "half-cleared");
+    expect(await leases.renew("a")).toEqual({ state: "held", someGone: true });
+    expect(await leases.claim()).toBe("half-cleared");
+    expect(await leases.renew("a")).toEqual({ state: "held", someGone: false });
+  });
+
+  it("[G4] a node that was claimed learns it, and leaves nothing behind by asking", async () => {
+    const { leases, keys, redis } = await leasesInRedis();
+    await redis.zadd(keys.leases(), LONG_AGO, "paused");
+    expect(await leases.claim()).toBe("paused");
+    expect(await leases.renew("paused")).toEqual({ state: "claimed", someGone: false });
+    expect(await redis.exists(keys.leases(), keys.nodes())).toBe(0);
+  });
+});
