@@ -7,8 +7,8 @@ const SEPARATOR = "\u001e";
 
 /**
  * Ends sessions that send frames without end, whatever is in them: requests, acknowledgements, events of other names,
- * handshakes, and the websocket's own pings, which are answered without anybody's doing. Requests have budgets of their own, and answers; this is for who does not listen to them. `ended` is called
- * for each session that is ended so.
+ * handshakes, and the websocket's own pings, which are answered without anybody's doing. Requests have budgets of their own,
+ * and answers; this is for who does not listen to them. `ended` is called for each session that is ended so.
  */
 export function guardFrames(engine: Engine, rate: Rate | "off", ended: () => void): void {
   if (rate === "off") return;
