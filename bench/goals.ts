@@ -68,16 +68,26 @@ function growth(measurements: readonly Measurement[]): Figure[] {
     : [{ name: "growth", spread: ratioOf(last, first) }];
 }
 
-/** Every ratio and value that these measurements give. Those that cannot be told (nothing by nothing) are left out. */
-export function figuresOf(measurements: readonly Measurement[]): Figure[] {
-  const ratios = measurements.flatMap((measurement) =>
+/** What `one` takes beside each of the others, under the names of Roomcast's figures. */
+function ratiosOf(measurements: readonly Measurement[], one: ContenderName): Figure[] {
+  return measurements.flatMap((measurement) =>
     (Object.keys(measurement.values) as ContenderName[])
-      .filter((name) => name !== "roomcast")
+      .filter((other) => other !== one)
       .flatMap((other) => {
-        const spread = besides(measurement, other);
+        const spread = besides(measurement, other, one);
         return spread === undefined ? [] : [{ name: `${measurement.key} beside ${other}`, spread }];
       }),
   );
+}
+
+/** The same of the floor: what is below it is out of reach. */
+export function floorsOf(measurements: readonly Measurement[]): Figure[] {
+  return ratiosOf(measurements, "floor");
+}
+
+/** Every ratio and value that these measurements give. Those that cannot be told (nothing by nothing) are left out. */
+export function figuresOf(measurements: readonly Measurement[]): Figure[] {
+  const ratios = ratiosOf(measurements, "roomcast");
   const own = measurements.flatMap(({ key, values }) =>
     ABSOLUTE.includes(key) && values.roomcast ? [{ name: key, spread: spreadOf(values.roomcast) }] : [],
   );

@@ -27,8 +27,12 @@ export class Rounds {
   }
 }
 
-/** What Roomcast takes beside another one, as a ratio; undefined where one of the two was not measured. */
-export function besides(measurement: Measurement, other: ContenderName): Spread | undefined {
-  const { roomcast, [other]: theirs } = measurement.values;
-  return roomcast === undefined || theirs === undefined ? undefined : ratioOf(roomcast, theirs);
+/** What Roomcast, or `one`, takes beside another one, as a ratio; undefined where one of the two was not measured. */
+export function besides(
+  measurement: Measurement,
+  other: ContenderName,
+  one: ContenderName = "roomcast",
+): Spread | undefined {
+  const { [one]: ours, [other]: theirs } = measurement.values;
+  return ours === undefined || theirs === undefined ? undefined : ratioOf(ours, theirs);
 }

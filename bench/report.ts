@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { figuresOf, GOALS } from "./goals.ts";
+import { figuresOf, floorsOf, GOALS } from "./goals.ts";
 import type { Result, Results } from "./results.ts";
 import { SCENARIOS } from "./scenarios/all.ts";
 import { goalTable, measurementTable, table } from "./table.ts";
@@ -46,10 +46,11 @@ export function page(results: Results): string {
     return result === undefined ? [] : [{ name, result }];
   });
   const figures = all.flatMap(({ result }) => figuresOf(result.measurements));
+  const floors = all.flatMap(({ result }) => floorsOf(result.measurements));
   const versions = Object.entries(Object.assign({}, ...all.map(({ result }) => result.versions)) as Result["versions"]);
   return `${[
     HEAD,
-    `## Goals\n\n${goalTable(GOALS, figures)}`,
+    `## Goals\n\n${goalTable(GOALS, figures, floors)}`,
     ...all.map(({ name, result }) => section(name, result)),
     `## Versions\n\n${table(["name", "what it is"], versions)}`,
     TAIL,

@@ -41,13 +41,15 @@ export function measurementTable(measurement: Measurement): string {
   );
 }
 
-/** Each goal beside what was measured. */
-export function goalTable(goals: readonly Goal[], figures: readonly Figure[]): string {
+/** Each goal beside what was measured, of Roomcast and of the floor. */
+export function goalTable(goals: readonly Goal[], figures: readonly Figure[], floors: readonly Figure[]): string {
   const rows = goals.map(({ what, figure: name, atMost, unit = "" }) => {
     const measured = figures.find((candidate) => candidate.name === name)?.spread;
     const goal = atMost === 0 ? "none" : `≤ ${figure(atMost)}${unit}`;
-    if (measured === undefined) return [what, goal, "not measured", ""];
-    return [what, goal, `${withSpread(measured)}${unit}`, measured.median <= atMost ? "yes" : "no"];
+    const floor = floors.find((candidate) => candidate.name === name)?.spread;
+    const least = floor === undefined ? "" : withSpread(floor);
+    if (measured === undefined) return [what, goal, "not measured", "", least];
+    return [what, goal, `${withSpread(measured)}${unit}`, measured.median <= atMost ? "yes" : "no", least];
   });
-  return table(["what", "goal", "measured (least–most)", "met"], rows);
+  return table(["what", "goal", "measured (least–most)", "met", "the floor"], rows);
 }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseSchedstat, parseStat } from "../../bench/cpu.ts";
-import { figuresOf, GOALS } from "../../bench/goals.ts";
+import { figuresOf, floorsOf, GOALS } from "../../bench/goals.ts";
 import { clientFrame, FrameReader, OPCODE } from "../../bench/load/frames.ts";
 import { eachStamp, stampedText } from "../../bench/load/stamp.ts";
 import type { Measurement } from "../../bench/measurement.ts";
@@ -89,7 +89,7 @@ describe("bench: frames", () => {
 
 describe("bench: ratios and goals", () => {
   const measured = [
-    measurement("room K=1", { roomcast: [7, 7], sharded: [10, 14], ws: [7, 7] }),
+    measurement("room K=1", { roomcast: [7, 7], sharded: [10, 14], ws: [7, 7], floor: [6, 6] }),
     measurement("idle-node", { roomcast: [0], sharded: [0] }),
     measurement("growth rooms=10", { roomcast: [100] }),
     measurement("growth rooms=1000", { roomcast: [110] }),
@@ -100,15 +100,16 @@ describe("bench: ratios and goals", () => {
     expect(Object.fromEntries(figures)).toEqual({
       "room K=1 beside sharded": 7 / 12,
       "room K=1 beside ws": 1,
+      "room K=1 beside floor": 7 / 6,
       "idle-node": 0,
       growth: 1.1,
     });
   });
 
   it("shows each goal, met, missed or not measured", () => {
-    const text = goalTable(GOALS, figuresOf(measured));
+    const text = goalTable(GOALS, figuresOf(measured), floorsOf(measured));
     expect(text.split("\n")).toHaveLength(GOALS.length + 2);
-    expect(text).toMatch(/K=1, beside Socket.IO.*≤ 0.70 +\| 0.58 \(0.50–0.70\) +\| yes/);
+    expect(text).toMatch(/K=1, beside Socket.IO.*≤ 0.70 +\| 0.58 \(0.50–0.70\) +\| yes +\| 0.50 \(0.43–0.60\)/);
     expect(text).toMatch(/without members.*none +\| 0.00.*yes/);
     expect(text).toMatch(/open|held.*not measured/);
   });
