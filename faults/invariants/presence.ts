@@ -102,16 +102,19 @@ function absencesOf(
   const absences: Absence[] = [];
   let awaySince: number | undefined = 0;
   let node: { name: string; since: number } | undefined;
+  /** The times at which the node stood still, from the client's coming until `at`. */
   const leaveNode = (at: number) => {
-    if (node !== undefined)
-      absences.push(...frozen(node.name, node.since, at).map((gap) => ({ ...gap, meant: false })));
+    const gaps = node === undefined ? [] : frozen(node.name, node.since, at);
+    absences.push(...gaps.map((gap) => ({ ...gap, meant: false })));
     node = undefined;
+    return gaps;
   };
   for (const seen of client.seen) {
     if (seen.kind === "connected") node = { name: seen.node, since: seen.at };
     if (seen.kind === "disconnected") {
-      leaveNode(seen.at);
-      awaySince ??= seen.at;
+      // Lost by a node that stands still: to the others it has been away since that began, and the lease runs from there.
+      const still = leaveNode(seen.at).find(({ from, until }) => from < seen.at && until >= seen.at);
+      awaySince ??= still?.from ?? seen.at;
     }
     if (seen.kind === "joined" && seen.room === room && awaySince !== undefined) {
       absences.push({ from: awaySince, until: seen.at, meant: false });

@@ -236,6 +236,23 @@ describe("the checks of the fault kit", () => {
     expect(rules({ ...observed(), clients })).toEqual(["shown leaving"]);
   });
 
+  it("[G4] let who lost its connection to a node that stands still be shown leaving a lease after that began", () => {
+    const viewer = [connected(0), joined(1, 0), ...live(1, 2, 3, 4), left(10_110, "u0"), came(10_130, "u0")];
+    const away = [
+      connected(0, "node-2"),
+      joined(1, 0),
+      ...live(1, 2, 3, 4),
+      lost(8_800),
+      connected(10_120),
+      recovered(10_125, 4, []),
+    ];
+    const clients = [client("c0", "u0", away), client("c1", "u1", viewer)];
+    const stopped = (node: number) => fault({ kind: "freeze node", node, forMs: 8_000 }, 5_000, 13_000);
+    expect(rules({ ...observed(), clients, faults: stopped(1) })).toEqual([]);
+    expect(rules({ ...observed(), clients, faults: stopped(2) })).toEqual(["shown leaving"]);
+    expect(rules({ ...observed(), clients })).toEqual(["shown leaving"]);
+  });
+
   it("[G5] find who does not come back", () => {
     const good = observed();
     const [ada] = good.clients;
