@@ -51,8 +51,8 @@ export interface Gauges {
 }
 
 /**
- * What prom-client makes of Node's own monitor of the event loop. It is woken for each of its samples, which is most of what an
- * idle node costs at any useful pace, and what it calls a delay is the time between two of them, the pace with it
+ * What prom-client makes of Node's own monitor of the event loop. It is woken for each of its samples, which at one every
+ * 100 ms was a sixth of what an idle node cost, and what it calls a delay is the time between two of them, the pace with it
  * (docs/performance.md). `roomcast_event_loop_delay_seconds` stands in its place.
  */
 const LOOP_MONITOR = ["min", "max", "mean", "stddev", "p50", "p90", "p99"].map(
