@@ -4,9 +4,11 @@ import type { Occupancy } from "./seats.ts";
 
 /** For how long rooms are gathered, so that many that come or go together cost little, in milliseconds. */
 const GATHER_MS = 50;
-/** How often a node adds all of its rooms again, in milliseconds: whatever the directory lost is there again. */
+/** How often a node adds a share of its rooms again, in milliseconds: whatever the directory lost is there again. */
 const AGAIN_MS = 30_000;
-/** Most rooms that are added or reviewed in one turn: more would hold the loop and Redis. */
+/** Of a node with very many rooms, each is added again after so many turns: all at once cost half a second each time. */
+const TURNS = 10;
+/** Most rooms that are added or reviewed in one step: more would hold the loop and Redis. */
 const SLICE = 500;
 
 export interface Pace {
@@ -21,12 +23,13 @@ export class OccupiedRooms implements Occupancy {
   readonly #stopAgain: () => void;
   /** All in which this node has members. */
   readonly #rooms = new Set<string>();
+  /** Of these, what is yet to be added. */
   readonly #coming = new Set<string>();
   readonly #going = new Map<string, PromiseWithResolvers<void>>();
   #gathering: NodeJS.Timeout | undefined;
   /** One after the other: an add must not come after the review of a later leave. */
   #flushed = Promise.resolve();
-  #repeating = false;
+  #round: IterableIterator<string> | undefined;
 
   constructor(
     directory: RoomDirectory,
@@ -35,7 +38,7 @@ export class OccupiedRooms implements Occupancy {
   ) {
     this.#directory = directory;
     this.#gatherMs = gatherMs;
-    this.#stopAgain = intervals.every(againMs, () => void this.#repeat());
+    this.#stopAgain = intervals.every(againMs, () => this.#addAgain());
   }
 
   occupied(room: string): void {
@@ -70,28 +73,38 @@ export class OccupiedRooms implements Occupancy {
     const going = [...this.#going];
     this.#coming.clear();
     this.#going.clear();
-    await this.#inSlices(coming, (rooms) => this.#directory.add(rooms));
-    await this.#inSlices(
-      going.map(([room]) => room),
-      (rooms) => this.#directory.review(rooms),
-    );
+    for (const rooms of slices(coming)) await this.#add(rooms);
+    for (const rooms of slices(going.map(([room]) => room))) {
+      // While Redis is away the next list that meets an empty room will do.
+      await this.#directory.review(rooms).catch(() => undefined);
+    }
     for (const [, reviewed] of going) reviewed.resolve();
   }
 
-  async #repeat(): Promise<void> {
-    if (this.#repeating) return;
-    this.#repeating = true;
-    await this.#inSlices([...this.#rooms], (rooms) =>
-      // Who has gone since then may have been reviewed already.
-      this.#directory.add(rooms.filter((room) => this.#rooms.has(room))),
-    );
-    this.#repeating = false;
-  }
-
-  /** While Redis is away the next repetition will do, or the next list that meets an empty room. */
-  async #inSlices(rooms: readonly string[], step: (slice: readonly string[]) => Promise<void>): Promise<void> {
-    for (let start = 0; start < rooms.length; start += SLICE) {
-      await step(rooms.slice(start, start + SLICE)).catch(() => undefined);
+  async #add(rooms: readonly string[]): Promise<void> {
+    try {
+      await this.#directory.add(rooms);
+    } catch {
+      // Redis is away: the next turn will do.
+      for (const room of rooms) if (this.#rooms.has(room)) this.#coming.add(room);
     }
   }
+
+  #addAgain(): void {
+    const share = Math.max(SLICE, Math.ceil(this.#rooms.size / TURNS));
+    for (let count = 0; count < share; count += 1) {
+      this.#round ??= this.#rooms.values();
+      const next = this.#round.next();
+      if (next.done) {
+        this.#round = undefined;
+        break;
+      }
+      this.#coming.add(next.value);
+    }
+    if (this.#coming.size > 0) this.#gather();
+  }
+}
+
+function* slices(rooms: readonly string[]): Iterable<readonly string[]> {
+  for (let start = 0; start < rooms.length; start += SLICE) yield rooms.slice(start, start + SLICE);
 }

@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { RoomcastError } from "../../src/errors.ts";
 import { Intervals } from "../../src/intervals.ts";
 import { OccupiedRooms } from "../../src/presence/occupied-rooms.ts";
@@ -9,9 +9,11 @@ const NEVER_MS = 600_000;
 
 function occupiedRooms({ gatherMs = 1, againMs = NEVER_MS } = {}) {
   const steps: string[] = [];
+  const added: string[] = [];
   let away = false;
   const step = (name: string) => async (rooms: readonly string[]) => {
     if (away) throw new RoomcastError("unavailable");
+    if (name === "add") added.push(...rooms);
     steps.push(`${name} ${rooms.length > 5 ? rooms.length : rooms.join(" ")}`);
   };
   const directory = { add: step("add"), review: step("review"), list: never, look: never };
@@ -20,6 +22,7 @@ function occupiedRooms({ gatherMs = 1, againMs = NEVER_MS } = {}) {
   return {
     occupied,
     steps,
+    added,
     setAway: (now: boolean) => {
       away = now;
     },
@@ -53,4 +56,36 @@ it("[G5] what could not be written while Redis was away is written with the next
   await occupied.vacated("chat:2");
   setAway(false);
   await eventually(() => expect(steps).toContain("add chat:1"));
+});
+
+describe("with the clock in hand", () => {
+  beforeEach(() => void vi.useFakeTimers());
+  afterEach(() => void vi.useRealTimers());
+
+  it("[G4] each of very many rooms is added again in its turn, never all of them at once", async () => {
+    const { occupied, added } = occupiedRooms({ againMs: 30_000 });
+    for (let i = 0; i < 12_000; i++) occupied.occupied(`chat:${i}`);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(added.splice(0)).toHaveLength(12_000);
+    const again = new Set<string>();
+    for (let turn = 0; turn < 10; turn++) {
+      await vi.advanceTimersByTimeAsync(30_000);
+      expect(added.length).toBeLessThanOrEqual(1_200);
+      for (const room of added.splice(0)) again.add(room);
+    }
+    expect(again.size).toBe(12_000);
+  });
+
+  it("what was refused is tried again in the next turn, however many rooms there are", async () => {
+    const { occupied, added, setAway } = occupiedRooms({ againMs: 30_000 });
+    for (let i = 0; i < 12_000; i++) occupied.occupied(`chat:${i}`);
+    await vi.advanceTimersByTimeAsync(1_000);
+    added.splice(0);
+    setAway(true);
+    occupied.occupied("chat:late");
+    await vi.advanceTimersByTimeAsync(1_000);
+    setAway(false);
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(added).toContain("chat:late");
+  });
 });
