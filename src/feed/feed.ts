@@ -70,14 +70,11 @@ export class Feed implements ChannelListener {
     this.#count = around.counts.roomOpened(room);
     const tail = new Tail(heldBytes);
     this.#tail = tail;
-    const position = () => this.#position;
     this.#readers = new Readers({
       room,
       tail,
       counts: around.counts,
-      get position() {
-        return position();
-      },
+      position: () => this.#position,
       read: (seq) => this.#read(seq),
       suspect: () => around.suspect(this),
       standing: () => this.#news.standing(),

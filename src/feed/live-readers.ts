@@ -17,13 +17,19 @@ type Written = FeedCounts["written"];
  */
 class Cohort {
   /** A reader that was taken out in the middle of a flush leaves a hole until its end. */
-  readonly #readers: (Reader | undefined)[] = [];
+  readonly #readers: (Reader | undefined)[];
   /** Of the readers at the same places, as of the last write; undefined where there was none. */
-  readonly #lines: (Line | undefined)[] = [];
+  readonly #lines: (Line | undefined)[];
   readonly #pending: Frame[] = [];
   #at: Position | undefined;
   #flushing = false;
   #holes = 0;
+
+  /** With its first reader: lists of one take an eighth of what those take that were empty at first, and most rooms are small. */
+  constructor(first: Reader) {
+    this.#readers = [first];
+    this.#lines = [first.outlet.line];
+  }
 
   get size(): number {
     return this.#readers.length;
@@ -107,8 +113,8 @@ class Cohort {
  * In large rooms one cohort of readers after the other has its turn, so that the event loop is not held.
  */
 export class LiveReaders {
-  readonly #cohorts: Cohort[] = [];
-  readonly #cohortOf = new Map<Reader, Cohort>();
+  #cohorts: readonly Cohort[] = [];
+  #size = 0;
   readonly #written: Written;
   readonly #slow: (reader: Reader, at: Position) => void;
   #flushing = false;
@@ -117,28 +123,35 @@ export class LiveReaders {
   constructor(written: Written, slow: (reader: Reader, at: Position) => void) {
     this.#written = written;
     this.#slow = (reader, at) => {
-      this.#cohortOf.delete(reader);
+      this.#out(reader);
       slow(reader, at);
     };
   }
 
   get size(): number {
-    return this.#cohortOf.size;
+    return this.#size;
   }
 
   /** From now on; the reader has everything that was passed on so far. */
   add(reader: Reader): void {
-    const cohort = this.#cohorts.find(({ size }) => size < COHORT_READERS) ?? this.#begin();
-    // What waits there came before this reader.
-    this.#flushOne(cohort);
-    cohort.add(reader);
-    this.#cohortOf.set(reader, cohort);
+    const cohort = this.#cohorts.find(({ size }) => size < COHORT_READERS);
+    if (cohort === undefined) {
+      reader.cohort = this.#cohorts.length;
+      this.#cohorts = [...this.#cohorts, new Cohort(reader)];
+    } else {
+      // What waits there came before this reader.
+      this.#flushOne(cohort);
+      cohort.add(reader);
+      reader.cohort = this.#cohorts.indexOf(cohort);
+    }
+    this.#size += 1;
   }
 
   /** Nothing more is written to it, also of what waits. */
   remove(reader: Reader): void {
-    this.#cohortOf.get(reader)?.remove(reader);
-    this.#cohortOf.delete(reader);
+    if (reader.cohort === undefined) return;
+    this.#cohorts[reader.cohort]?.remove(reader);
+    this.#out(reader);
   }
 
   pass(frame: Frame, at: Position): void {
@@ -154,10 +167,9 @@ export class LiveReaders {
     for (const cohort of this.#cohorts) this.#flushOne(cohort);
   }
 
-  #begin(): Cohort {
-    const cohort = new Cohort();
-    this.#cohorts.push(cohort);
-    return cohort;
+  #out(reader: Reader): void {
+    reader.cohort = undefined;
+    this.#size -= 1;
   }
 
   /** One cohort a turn, each in its turn, until nothing waits anywhere. */

@@ -21,20 +21,27 @@ export interface Audience {
   readonly by: string | undefined;
 }
 
+/** What is told together when its time has come. */
+interface Digest {
+  readonly joined: Map<string, Member>;
+  readonly left: Map<string, Member>;
+  /** The last update of each user meanwhile: told behind the digest, or versions would run ahead of it. */
+  readonly updates: Map<string, PresenceChange>;
+  /** Names are missing. */
+  partial: boolean;
+  readonly timer: NodeJS.Timeout;
+}
+
 /** Turns a room's presence changes into events: one each in small rooms, a summary once a second in large ones. */
 export class PresenceNews {
   readonly #room: string;
   readonly #limits: PresenceNewsLimits;
   readonly #tell: (frame: Frame, audience: Audience) => void;
-  readonly #joined = new Map<string, Member>();
-  readonly #left = new Map<string, Member>();
-  /** The last update of each user since the last digest: told behind the next one, or versions would run ahead of it. */
-  readonly #updates = new Map<string, PresenceChange>();
   #crowded = false;
-  #partial = false;
   #version = 0;
   #memberCount = 0;
-  #timer: NodeJS.Timeout | undefined;
+  /** Most rooms are small and never have one. */
+  #digest: Digest | undefined;
 
   constructor(room: string, limits: PresenceNewsLimits, tell: (frame: Frame, audience: Audience) => void) {
     this.#room = room;
@@ -47,11 +54,11 @@ export class PresenceNews {
     this.#memberCount = change.memberCount;
     if (change.memberCount > this.#limits.upToMembers) this.#crowded = true;
     if (this.#crowded && change.kind !== "userUpdated") this.#collect(change);
-    else if (this.#timer !== undefined) this.#hold(change);
+    else if (this.#digest !== undefined) hold(this.#digest, change);
     else this.#tell(this.#single(change), audienceOf(change));
     if (this.#crowded && change.memberCount < this.#limits.againBelowMembers) {
       this.#crowded = false;
-      this.#digest();
+      this.#tellDigest(false);
     }
   }
 
@@ -64,10 +71,9 @@ export class PresenceNews {
 
   /** Changes were not heard: whoever counts versions is told where they stand now. */
   missed(version: number, memberCount: number): void {
-    this.#partial = true;
     this.#version = version;
     this.#memberCount = memberCount;
-    this.#digest();
+    this.#tellDigest(true);
   }
 
   /** For one member who missed changes: how many members there are, and that `getMembers` has them. */
@@ -84,8 +90,8 @@ export class PresenceNews {
   }
 
   close(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    clearTimeout(this.#digest?.timer);
+    this.#digest = undefined;
   }
 
   #single(change: PresenceChange): Frame {
@@ -95,39 +101,46 @@ export class PresenceNews {
     return Frame.ofEvent(kind, JSON.stringify(event));
   }
 
-  /** Only the last word on a user counts: who came and went within the second is in neither list. */
-  #collect({ kind, user }: PresenceChange): void {
-    const [into, outOf] = kind === "userJoined" ? [this.#joined, this.#left] : [this.#left, this.#joined];
-    if (!outOf.delete(user.id)) {
-      if (into.size < DIGEST_NAMES) into.set(user.id, user);
-      else this.#partial = true;
-    }
-    if (kind === "userLeft") this.#updates.delete(user.id);
-    this.#timer ??= setTimeout(() => this.#digest(), DIGEST_MS);
+  #collect(change: PresenceChange): void {
+    this.#digest ??= {
+      joined: new Map(),
+      left: new Map(),
+      updates: new Map(),
+      partial: false,
+      timer: setTimeout(() => this.#tellDigest(false), DIGEST_MS),
+    };
+    collect(this.#digest, change);
   }
 
-  #hold(change: PresenceChange): void {
-    this.#updates.delete(change.user.id);
-    this.#updates.set(change.user.id, change);
-  }
-
-  #digest(): void {
+  #tellDigest(partial: boolean): void {
+    const digest = this.#digest;
     this.close();
     const event: ServerEvents["presence"] = {
       room: this.#room,
-      joined: [...this.#joined.values()],
-      left: [...this.#left.values()],
+      joined: [...(digest?.joined.values() ?? [])],
+      left: [...(digest?.left.values() ?? [])],
       memberCount: this.#memberCount,
       version: this.#version,
     };
-    if (this.#partial) event.partial = true;
-    this.#joined.clear();
-    this.#left.clear();
-    this.#partial = false;
+    if (partial || digest?.partial === true) event.partial = true;
     this.#tell(Frame.ofEvent("presence", JSON.stringify(event)), { version: this.#version, by: undefined });
-    for (const update of this.#updates.values()) this.#tell(this.#single(update), audienceOf(update));
-    this.#updates.clear();
+    for (const update of digest?.updates.values() ?? []) this.#tell(this.#single(update), audienceOf(update));
   }
+}
+
+/** Only the last word on a user counts: who came and went within the second is in neither list. */
+function collect(digest: Digest, { kind, user }: PresenceChange): void {
+  const [into, outOf] = kind === "userJoined" ? [digest.joined, digest.left] : [digest.left, digest.joined];
+  if (!outOf.delete(user.id)) {
+    if (into.size < DIGEST_NAMES) into.set(user.id, user);
+    else digest.partial = true;
+  }
+  if (kind === "userLeft") digest.updates.delete(user.id);
+}
+
+function hold({ updates }: Digest, change: PresenceChange): void {
+  updates.delete(change.user.id);
+  updates.set(change.user.id, change);
 }
 
 /** A connection does not hear of its own joining: its ack says it. An update it does hear, for that ack has no version. */

@@ -45,6 +45,8 @@ export class Reader {
   position: Position;
   /** The version of presence that the join's ack told: older changes are no news. */
   version: number;
+  /** Which of the feed's cohorts of live readers it is in; only theirs. */
+  cohort: number | undefined;
   /** News of presence was not written because the connection owed too much; it is told where things stand later. */
   missesNews = false;
 

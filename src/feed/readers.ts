@@ -17,7 +17,7 @@ export interface Stream {
   readonly room: string;
   readonly tail: Tail;
   /** The last entry that was passed on; undefined until the feed has started. */
-  readonly position: Position | undefined;
+  position(): Position | undefined;
   readonly counts: FeedCounts;
   /** One page after `seq`, however long that takes; undefined once the feed is closed. */
   read(seq: number): Promise<Page | undefined>;
@@ -33,7 +33,8 @@ export class Readers {
   readonly #stream: Stream;
   readonly #all = new Map<Outlet, Reader>();
   readonly #live: LiveReaders;
-  readonly #ahead = new Set<Reader>();
+  /** Undefined until there is one: few rooms ever have any. */
+  #ahead: Set<Reader> | undefined;
 
   constructor(stream: Stream) {
     this.#stream = stream;
@@ -50,7 +51,7 @@ export class Readers {
 
   /** The fences of joins that the feed has not reached. */
   *fences(): Iterable<Position> {
-    for (const { position } of this.#ahead) yield position;
+    for (const { position } of this.#ahead ?? []) yield position;
   }
 
   attach(outlet: Outlet, position: Position, version: number): Reader {
@@ -79,14 +80,14 @@ export class Readers {
   /** The feed has passed an entry on. */
   pass(entry: Entry): void {
     if (this.#live.size > 0) this.#live.pass(frameOf(entry), positionOf(entry));
-    if (this.#ahead.size > 0) for (const reader of [...this.#ahead]) this.settle(reader);
+    if (this.#ahead !== undefined) for (const reader of [...this.#ahead]) this.settle(reader);
   }
 
   /** Finds a reader's state from its position and the feed's. */
   settle(reader: Reader): void {
-    const at = this.#stream.position;
+    const at = this.#stream.position();
     if (at === undefined || reader.state === "ended") return;
-    this.#ahead.delete(reader);
+    this.#settled(reader);
     if (samePosition(reader.position, at)) {
       reader.state = "live";
       this.#live.add(reader);
@@ -105,7 +106,7 @@ export class Readers {
 
   /** The log agrees with the feed: whoever waits for what will not come is told. */
   endUnreachable(at: Position): void {
-    for (const reader of this.#ahead) if (!canReach(reader, at)) this.#resync(reader, "epoch");
+    for (const reader of this.#ahead ?? []) if (!canReach(reader, at)) this.#resync(reader, "epoch");
   }
 
   /**
@@ -150,7 +151,12 @@ export class Readers {
 
   #wait(reader: Reader): void {
     reader.state = "ahead";
+    this.#ahead ??= new Set();
     this.#ahead.add(reader);
+  }
+
+  #settled(reader: Reader): void {
+    if (this.#ahead?.delete(reader) && this.#ahead.size === 0) this.#ahead = undefined;
   }
 
   /** A live reader that cannot take more reads on by itself, once it drains. */
@@ -169,7 +175,8 @@ export class Readers {
 
   /** Writes entries to one reader that is not live, as far as the feed itself has come. False where it owes too much. */
   #write(reader: Reader, entries: readonly Entry[]): boolean {
-    const { position, counts } = this.#stream;
+    const { counts } = this.#stream;
+    const position = this.#stream.position();
     for (const entry of entries) {
       if (position !== undefined && entry.seq > position.seq) return true;
       reader.position = positionOf(entry);
@@ -198,7 +205,7 @@ export class Readers {
   }
 
   #goOn(reader: Reader, page: Page): void {
-    const at = this.#stream.position;
+    const at = this.#stream.position();
     const on = continueFrom(reader.position, page.entries, this.#stream.tail.entries);
     if (page.head.epoch !== reader.position.epoch || on.end === "broken" || at === undefined) {
       // What this reader was given is not what the log goes on from; whether the feed's is, it finds itself.
@@ -229,7 +236,7 @@ export class Readers {
   #end(reader: Reader): void {
     reader.state = "ended";
     this.#live.remove(reader);
-    this.#ahead.delete(reader);
+    this.#settled(reader);
   }
 }
 

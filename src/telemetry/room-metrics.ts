@@ -1,7 +1,7 @@
 import { roomType } from "../protocol.ts";
 import { BusyRooms } from "./busy-rooms.ts";
 import type { Put } from "./exposition.ts";
-import { RoomTally, TypeTally } from "./room-tally.ts";
+import { type RoomsCounted, RoomTally, TypeTally } from "./room-tally.ts";
 import { RoomsBySize } from "./rooms-by-size.ts";
 
 /** How much busier than a room that has a series another one must be to take its place: series shall not flicker. */
@@ -43,6 +43,7 @@ export class RoomMetrics {
   readonly #isConfigured: (type: string) => boolean;
   readonly #sizes = new RoomsBySize();
   readonly #traffic: BusyRooms;
+  readonly #counted: RoomsCounted;
   readonly #types = new Map<string, TypeTally>();
   #series = new Map<RoomTally, Series>();
   readonly #chosen = new Map<TypeTally, Chosen>();
@@ -52,6 +53,11 @@ export class RoomMetrics {
     this.#top = top;
     this.#isConfigured = isConfigured;
     this.#traffic = new BusyRooms(2 * top);
+    this.#counted = {
+      sizes: this.#sizes,
+      traffic: this.#traffic,
+      closed: (tally) => this.#series.delete(tally),
+    };
   }
 
   /** Rooms with connections. */
@@ -68,12 +74,7 @@ export class RoomMetrics {
 
   /** A room is followed on this node from now on. */
   opened(room: string): RoomTally {
-    const parts = {
-      sizes: this.#sizes,
-      traffic: this.#traffic,
-      closed: (tally: RoomTally) => this.#series.delete(tally),
-    };
-    return new RoomTally(room, this.#typeOf(room), parts);
+    return new RoomTally(room, this.#typeOf(room), this.#counted);
   }
 
   /** The rooms that have series of their own, as of the last scrape. */

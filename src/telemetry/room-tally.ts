@@ -17,6 +17,13 @@ export class TypeTally {
   }
 }
 
+/** What the rooms of a node share. */
+export interface RoomsCounted {
+  readonly sizes: RoomsBySize;
+  readonly traffic: BusyRooms;
+  closed(tally: RoomTally): void;
+}
+
 /** What one room counts on this node, as long as its feed is open. */
 export class RoomTally implements RoomCount {
   readonly room: string;
@@ -31,36 +38,29 @@ export class RoomTally implements RoomCount {
   open = true;
   /** What the room's log holds, as of the last comparison; undefined before the first. */
   log: { readonly messages: number; readonly bytes: number } | undefined;
-  readonly #sizes: RoomsBySize;
-  readonly #traffic: BusyRooms;
-  readonly #closed: (tally: RoomTally) => void;
+  readonly #shared: RoomsCounted;
 
-  constructor(
-    room: string,
-    type: TypeTally,
-    { sizes, traffic, closed }: { sizes: RoomsBySize; traffic: BusyRooms; closed: (tally: RoomTally) => void },
-  ) {
+  constructor(room: string, type: TypeTally, shared: RoomsCounted) {
     this.room = room;
     this.type = type;
-    this.#sizes = sizes;
-    this.#traffic = traffic;
-    this.#closed = closed;
+    this.#shared = shared;
   }
 
   emitted(): void {
+    const { traffic } = this.#shared;
     this.emits += 1;
     this.type.emits += 1;
-    if (this.window !== this.#traffic.window) {
-      this.window = this.#traffic.window;
+    if (this.window !== traffic.window) {
+      this.window = traffic.window;
       this.before = this.emits - 1;
       this.busy = false;
     }
-    if (!this.busy && this.emits - this.before > this.#traffic.bar) this.#traffic.offer(this);
+    if (!this.busy && this.emits - this.before > traffic.bar) traffic.offer(this);
   }
 
   has(connections: number): void {
     if (connections === this.connections) return;
-    this.#sizes.move(this, this.connections, connections);
+    this.#shared.sizes.move(this, this.connections, connections);
     this.type.connections += connections - this.connections;
     this.connections = connections;
   }
@@ -72,6 +72,6 @@ export class RoomTally implements RoomCount {
   closed(): void {
     this.has(0);
     this.open = false;
-    this.#closed(this);
+    this.#shared.closed(this);
   }
 }
