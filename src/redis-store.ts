@@ -18,7 +18,7 @@ import { RedisLeases } from "./nodes/redis-leases.ts";
 import { RedisNodeList } from "./nodes/redis-node-list.ts";
 import { RedisDirectory } from "./presence/redis-directory.ts";
 import { RedisPresence } from "./presence/redis-presence.ts";
-import { type ConnectionRole, connectRedis, type Outage } from "./redis/connection.ts";
+import { type ConnectionRole, connectRedis, type Outage, retryPause } from "./redis/connection.ts";
 import { Keys } from "./redis/keys.ts";
 import { MemoryGauge } from "./redis/memory-gauge.ts";
 import { requireServerVersion } from "./redis/server-version.ts";
@@ -44,8 +44,9 @@ export function redisStore(
   intervals: Intervals,
   counts: StoreCounts & { readonly registry: Registry },
 ): Store {
+  const shared = { pause: retryPause(), tls, report: reportOutage(log, counts) };
   const connect = (role: ConnectionRole) =>
-    connectRedis(url, { role, name: `${config.redisPrefix}-${role}`, tls, report: reportOutage(log, counts) });
+    connectRedis(url, { role, name: `${config.redisPrefix}-${role}`, ...shared });
   const commands = connect("commands");
   const reads = connect("reads");
   const subscriber = connect("subscriber");
@@ -203,7 +204,7 @@ function shardedAdapter(commands: Redis, channels: RedisChannels, channelPrefix:
   };
 }
 
-/** Tries again for as long as Redis is away: its connections come one by one, and may be lost again meanwhile. */
+/** Tries again for as long as Redis is away: one of its connections may come before another, and be lost again meanwhile. */
 async function untilDone(step: () => Promise<void>): Promise<void> {
   for (;;) {
     try {

@@ -23,16 +23,30 @@ export interface ConnectionOptions {
   readonly role: ConnectionRole;
   /** Shown by `CLIENT LIST`; no white space. */
   readonly name: string;
+  /** The same for all connections of a node. */
+  readonly pause: RetryPause;
   /** For `rediss://`: certificates beside the system's, and this client's own. */
   readonly tls?: Pick<SecureContextOptions, "ca" | "cert" | "key"> | undefined;
   /** Called twice an outage, however many errors there are in it. */
   readonly report: (outage: Outage) => void;
 }
 
-/** Waits longer from try to try, never the same on two nodes. `tries` counts from 1. */
-function retryDelayMs(tries: number): number {
-  const most = Math.min(RETRY_MS.first * 2 ** Math.min(tries - 1, 10), RETRY_MS.most);
-  return Math.ceil(most * (0.5 + Math.random() / 2));
+/** How long a connection waits before its next try, in milliseconds. `tries` counts from 1. */
+export type RetryPause = (tries: number) => number;
+
+/**
+ * Waits longer from try to try, never the same on two nodes. Connections that share it try in the same moment, so that what
+ * needs several of them does not wait for the last one's pause.
+ */
+export function retryPause(): RetryPause {
+  let nextAt = 0;
+  return (tries) => {
+    const now = performance.now();
+    const most = Math.min(RETRY_MS.first * 2 ** Math.min(tries - 1, 10), RETRY_MS.most);
+    const isNearEnough = nextAt > now && nextAt <= now + most;
+    if (!isNearEnough) nextAt = now + most * (0.5 + Math.random() / 2);
+    return Math.ceil(nextAt - now);
+  };
 }
 
 /**
@@ -63,7 +77,7 @@ function optionsOf(role: ConnectionRole): RedisOptions {
  * Opens a connection to one server, `redis://` or `rediss://`, and keeps it open: it reconnects until `disconnect()`.
  * The URL's query is ignored, since ioredis would take it for options that win over these.
  */
-export function connectRedis(url: string, { role, name, tls, report }: ConnectionOptions): Redis {
+export function connectRedis(url: string, { role, name, pause, tls, report }: ConnectionOptions): Redis {
   const address = new URL(url);
   address.search = "";
   const redis = new Redis(address.href, {
@@ -73,7 +87,7 @@ export function connectRedis(url: string, { role, name, tls, report }: Connectio
     connectTimeout: CONNECT_TIMEOUT_MS,
     maxLoadingRetryTime: LOADING_RETRY_MS,
     keepAlive: KEEP_ALIVE_MS,
-    retryStrategy: retryDelayMs,
+    retryStrategy: pause,
     connectionName: name,
     // One right less that a node's user in Redis must have.
     disableClientInfo: true,

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { type ConnectionRole, connectRedis, type Outage } from "../../src/redis/connection.ts";
+import { type ConnectionRole, connectRedis, type Outage, retryPause } from "../../src/redis/connection.ts";
 import { requireServerVersion } from "../../src/redis/server-version.ts";
 import { eventually } from "../support/eventually.ts";
 import { startRedis } from "../support/private-redis.ts";
@@ -7,9 +7,10 @@ import { describeWithRedis } from "../support/redis.ts";
 import { redisUrl } from "../support/run-redis.ts";
 import { stopsWithTest } from "../support/teardown.ts";
 
-function open(url: string, role: ConnectionRole) {
+function open(url: string, role: ConnectionRole, pause = retryPause()) {
   const outages: Outage[] = [];
-  const redis = connectRedis(url, { role, name: `test-${role}`, report: (outage) => outages.push(outage) });
+  const report = (outage: Outage) => void outages.push(outage);
+  const redis = connectRedis(url, { role, name: `test-${role}`, pause, report });
   stopsWithTest(() => redis.disconnect());
   return { redis, outages, ready: () => eventually(() => expect(redis.status).toBe("ready"), { withinMs: 8_000 }) };
 }
@@ -37,6 +38,27 @@ describeWithRedis("a connection to Redis", () => {
       expect(outages).toHaveLength(2);
     },
   );
+
+  it("[G5] tries in the same moment as the others of its node: none waits for another one's pause", async () => {
+    const server = await startRedis();
+    const pause = retryPause();
+    const [commands, reads] = [open(server.url, "commands", pause), open(server.url, "reads", pause)];
+    await Promise.all([commands.ready(), reads.ready()]);
+    await server.kill();
+    const planned = [commands, reads].map(({ redis }) => {
+      const tries: number[] = [];
+      redis.on("reconnecting", (pauseMs: number) => tries.push(performance.now() + pauseMs));
+      return tries;
+    });
+    const enough = () => expect(planned.map(({ length }) => length >= 8)).toEqual([true, true]);
+    await eventually(enough, { withinMs: 15_000 });
+    // By the longest pause both are in step, whatever their first tries met. The last one may not be planned by both yet.
+    for (const at of planned[1]?.slice(-3, -1) ?? []) {
+      expect(Math.min(...(planned[0] ?? []).map((other) => Math.abs(other - at)))).toBeLessThan(50);
+    }
+    await server.start();
+    await Promise.all([commands.ready(), reads.ready()]);
+  });
 
   it("that cannot be opened is reported once, and opens when Redis comes", async () => {
     const server = await startRedis();

@@ -5,7 +5,7 @@ import { RedisLog } from "../../src/log/redis-log.ts";
 import { RedisBans } from "../../src/moderation/redis-bans.ts";
 import { RedisDirectory } from "../../src/presence/redis-directory.ts";
 import { RedisPresence } from "../../src/presence/redis-presence.ts";
-import { type ConnectionRole, connectRedis } from "../../src/redis/connection.ts";
+import { type ConnectionRole, connectRedis, retryPause } from "../../src/redis/connection.ts";
 import { Keys } from "../../src/redis/keys.ts";
 import { redisUrl } from "../support/run-redis.ts";
 import { stopsWithTest } from "../support/teardown.ts";
@@ -31,7 +31,7 @@ interface RedisWorldOptions {
 
 /** A connection with the product's settings, ready, for as long as the test runs. */
 export async function connected(role: ConnectionRole, url = redisUrl()): Promise<Redis> {
-  const redis = connectRedis(url, { role, name: `test-${role}`, report: () => undefined });
+  const redis = connectRedis(url, { role, name: `test-${role}`, pause: retryPause(), report: () => undefined });
   stopsWithTest(() => redis.disconnect());
   if (redis.status !== "ready") await new Promise((resolve) => redis.once("ready", resolve));
   return redis;
