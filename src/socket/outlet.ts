@@ -7,6 +7,7 @@ import { sharedListener } from "../shared-listener.ts";
 import { DirectWrite } from "./direct-write.ts";
 import type { FdWriter } from "./fd-writer.ts";
 import type { Debtor, OutboundBudget } from "./outbound-budget.ts";
+import { isEncoded, isSignal, isVolatile, sizeOf } from "./packets.ts";
 import { corkTurn } from "./turn-cork.ts";
 
 /** How often a connection that owes too much is looked at again, in milliseconds. */
@@ -30,9 +31,6 @@ function websocketOf(transport: object): Websocket | undefined {
 function isWebsocket(value: unknown): value is Websocket {
   return typeof value === "object" && value !== null && "pause" in value && "resume" in value && "terminate" in value;
 }
-
-/** A signal as Socket.IO encoded it, with or without binary, in the namespace `/`. */
-const SIGNAL = /^(?:2|5\d+-)\["signal",/;
 
 type Client = Socket["client"];
 
@@ -282,25 +280,4 @@ export class SocketOutlet implements Port, Debtor {
     };
     this.drained().then(resume, resume);
   }
-}
-
-function isSignal(packets: unknown): boolean {
-  const first: unknown = Array.isArray(packets) ? packets[0] : packets;
-  return typeof first === "string" && SIGNAL.test(first);
-}
-
-function isVolatile(options: unknown): boolean {
-  return typeof options === "object" && options !== null && "volatile" in options && options.volatile === true;
-}
-
-/** Of one encoded packet, or of it and its attachments, in characters and bytes. */
-function sizeOf(packets: unknown): number {
-  if (Array.isArray(packets)) return packets.reduce((sum: number, packet: unknown) => sum + sizeOf(packet), 0);
-  if (typeof packets === "string") return packets.length;
-  return ArrayBuffer.isView(packets) ? packets.byteLength : 0;
-}
-
-/** The adapter's broadcasts carry one frame for all. */
-function isEncoded(options: unknown): boolean {
-  return typeof options === "object" && options !== null && "wsPreEncodedFrame" in options;
 }
