@@ -5,7 +5,7 @@ import { readList, readText, readWords } from "../redis/reply.ts";
 import { readScript, ScriptRunner } from "../redis/script.ts";
 import { Epochs } from "./epochs.ts";
 import { type EventOutbox, NO_OUTBOX } from "./event-outbox.ts";
-import { MOST_CHECKS, SPARE_LIFE_MS } from "./limits.ts";
+import { MOST_CHECKS, RENEW_LIVES_EVERY_MS, SPARE_LIFE_MS } from "./limits.ts";
 import { APPEND, RedisAppends } from "./redis-appends.ts";
 import {
   type Appended,
@@ -108,6 +108,7 @@ export class RedisLog implements RoomLog {
       retention.maxAgeMs,
       this.#dedupeMs,
       SPARE_LIFE_MS,
+      RENEW_LIVES_EVERY_MS,
     ]);
     const head = readWords(reply, ["epoch", "seq", "ts", "version", "memberCount", "messages", "bytes"]);
     return {

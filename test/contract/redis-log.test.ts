@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { RENEW_LIVES_EVERY_MS } from "../../src/log/limits.ts";
 import type { Appended, Position } from "../../src/log/room-log.ts";
 import { eventually } from "../support/eventually.ts";
 import { type PrivateRedis, startRedis } from "../support/private-redis.ts";
@@ -79,7 +80,7 @@ describeWithRedis("the log's keys in Redis", () => {
     expect(await redis.pttl(keys.dedupe(ROOM, "u", "ada", "a"))).toBeLessThanOrEqual(5_000);
 
     const age = async () => {
-      await redis.hset(keys.meta(ROOM), "until", Date.now() + 1_000);
+      await redis.hset(keys.meta(ROOM), "until", Date.now() + 1_000, "renewed", Date.now() - RENEW_LIVES_EVERY_MS);
       for (const key of [keys.log(ROOM), keys.meta(ROOM), keys.presence(ROOM), keys.members(ROOM)])
         await redis.pexpire(key, 1_000);
     };
@@ -95,6 +96,24 @@ describeWithRedis("the log's keys in Redis", () => {
     for (const key of [keys.presence(ROOM), keys.members(ROOM)]) {
       expect(await redis.pttl(key)).toBeGreaterThan(RETENTION.maxAgeMs);
     }
+  });
+
+  it("an idle room is not written to by the comparisons between two renewals of its lives", async () => {
+    const { log, presence, keys, redis } = await redisWorld();
+    await presence.join(join("ada", "c1"));
+    const { epoch, seq, ts } = await log.append(ROOM, draft("a"));
+    const position = { room: ROOM, position: { epoch, seq, ts }, retention: RETENTION };
+    await log.check([position]);
+    const all = [keys.log(ROOM), keys.meta(ROOM), keys.presence(ROOM), keys.members(ROOM)];
+    const ends = () => Promise.all(all.map((key) => redis.call("PEXPIRETIME", key)));
+    for (const key of all) await redis.pexpire(key, RENEW_LIVES_EVERY_MS);
+    const before = await ends();
+    const [renewed] = await redis.hmget(keys.meta(ROOM), "renewed");
+    for (let time = 0; time < 3; time++) await log.check([position]);
+    expect(await ends()).toEqual(before);
+    await redis.hset(keys.meta(ROOM), "renewed", Number(renewed) - RENEW_LIVES_EVERY_MS);
+    await log.check([position]);
+    for (const [index, end] of (await ends()).entries()) expect(end).toBeGreaterThan(Number(before[index]));
   });
 
   it("[G9] what is past a bound is removed, not only hidden", async () => {

@@ -1,8 +1,8 @@
 -- Compares a node's position with a room's log, starts a new epoch where they disagree or there is none, and renews the
--- room's lives.
+-- lives of all its keys where that was long ago.
 -- KEYS  1 meta, 2 log, 3 presence, 4 members, 5 removed
 -- ARGV  1 2 3 epoch, seq and ts that the node knows, 4 epoch to start if one is needed, 5 most bytes, 6 most age, 7 life
---       of dedupe entries, 8 longest time between renewals (times in ms)
+--       of dedupe entries, 8 longest time between an append's renewals, 9 time between those of all keys (times in ms)
 -- Returns "epoch seq ts version members messages bytes", the last two being what the log holds
 --- @include "integer.lua"
 --- @include "now_ms.lua"
@@ -13,6 +13,7 @@
 local meta, log, presence, members, removed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local known_epoch, known_seq, known_ts, fresh_epoch = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local max_bytes, max_age, dedupe_ms, spare_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local renew_every_ms = tonumber(ARGV[9])
 
 local now = now_ms()
 local epoch, seq, ts, version = open_room(meta, log, members, fresh_epoch)
@@ -20,12 +21,15 @@ if epoch == known_epoch and is_fork(log, seq, ts, known_seq, known_ts) then
   epoch = fresh_epoch
   redis.call("HSET", meta, "epoch", epoch)
 end
-local state = redis.call("HMGET", meta, "cum", "oldest")
+local state = redis.call("HMGET", meta, "cum", "oldest", "renewed")
 if state[2] and tonumber(state[2]) < now - max_age then
   local floor, oldest = trim_log(log, seq + 1, tonumber(state[1]), max_bytes, now - max_age)
   redis.call("HSET", meta, "floor", integer(floor), "oldest", integer(oldest))
 end
-renew_lives(now, max_age, dedupe_ms, spare_ms, meta, log, { presence, members, removed })
+-- What appends note in the same hash, how long the log lives, says nothing of presence.
+if not state[3] or math.abs(now - tonumber(state[3])) >= renew_every_ms then
+  renew_lives(now, max_age, dedupe_ms, spare_ms, meta, log, { presence, members, removed })
+end
 local first = redis.call("XRANGE", log, "-", "+", "COUNT", 1)[1]
 local messages, bytes = 0, 0
 if first then
