@@ -3,6 +3,7 @@ import { RoomcastError } from "../errors.ts";
 import type { Intervals } from "../intervals.ts";
 import type { Page, PageSize, Retention, RoomLog } from "../log/room-log.ts";
 import { BOUNDS } from "../protocol.ts";
+import { Rounds } from "../rounds.ts";
 import { Feed, type FeedPolicy, type FeedSurroundings, type Question } from "./feed.ts";
 import type { FeedCounts } from "./feed-counts.ts";
 import type { RoomChannels } from "./room-channels.ts";
@@ -59,7 +60,7 @@ export class Feeds {
   readonly #pages = new Map<string, Promise<Page>>();
   readonly #surroundings: FeedSurroundings;
   readonly #stopRounds: () => void;
-  #rounds: IterableIterator<OpenFeed> | undefined;
+  readonly #rounds = new Rounds(() => this.#open.values());
   #checking = false;
   #closed = false;
 
@@ -220,11 +221,6 @@ export class Feeds {
   /** A share of all feeds a second, so that each has its turn and none of them costs a burst. */
   #nextRound(): void {
     const share = Math.min(CHECKS_PER_TURN, Math.ceil(this.#open.size / CHECK_EVERY_S));
-    for (let count = 0; count < share; count += 1) {
-      this.#rounds ??= this.#open.values();
-      const next = this.#rounds.next();
-      if (next.done) this.#rounds = undefined;
-      else this.#suspect(next.value.feed);
-    }
+    for (const { feed } of this.#rounds.take(share)) if (this.get(feed.room) === feed) this.#suspect(feed);
   }
 }

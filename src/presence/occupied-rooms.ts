@@ -1,4 +1,5 @@
 import type { Intervals } from "../intervals.ts";
+import { Rounds } from "../rounds.ts";
 import type { RoomDirectory } from "./room-directory.ts";
 import type { Occupancy } from "./seats.ts";
 
@@ -25,11 +26,14 @@ export class OccupiedRooms implements Occupancy {
   readonly #rooms = new Set<string>();
   /** Of these, what is yet to be added. */
   readonly #coming = new Set<string>();
+  /** What was to be added and was refused: another time with the next turn, not with each room that comes or goes. */
+  readonly #refused = new Set<string>();
   readonly #going = new Map<string, PromiseWithResolvers<void>>();
   #gathering: NodeJS.Timeout | undefined;
   /** One after the other: an add must not come after the review of a later leave. */
   #flushed = Promise.resolve();
-  #round: IterableIterator<string> | undefined;
+  readonly #rounds = new Rounds(() => this.#rooms);
+  #isAddingAgain = false;
 
   constructor(
     directory: RoomDirectory,
@@ -50,6 +54,7 @@ export class OccupiedRooms implements Occupancy {
   vacated(room: string): Promise<void> {
     this.#rooms.delete(room);
     this.#coming.delete(room);
+    this.#refused.delete(room);
     const reviewed = this.#going.get(room) ?? Promise.withResolvers<void>();
     this.#going.set(room, reviewed);
     this.#gather();
@@ -73,7 +78,7 @@ export class OccupiedRooms implements Occupancy {
     const going = [...this.#going];
     this.#coming.clear();
     this.#going.clear();
-    for (const rooms of slices(coming)) await this.#add(rooms);
+    await this.#add(coming);
     for (const rooms of slices(going.map(([room]) => room))) {
       // While Redis is away the next list that meets an empty room will do.
       await this.#directory.review(rooms).catch(() => undefined);
@@ -82,26 +87,37 @@ export class OccupiedRooms implements Occupancy {
   }
 
   async #add(rooms: readonly string[]): Promise<void> {
-    try {
-      await this.#directory.add(rooms);
-    } catch {
-      // Redis is away: the next turn will do.
-      for (const room of rooms) if (this.#rooms.has(room)) this.#coming.add(room);
+    for (const slice of slices(rooms)) {
+      await this.#addThose(slice).catch(() => {
+        for (const room of slice) if (this.#rooms.has(room)) this.#refused.add(room);
+      });
     }
   }
 
   #addAgain(): void {
+    if (this.#isAddingAgain) return;
+    this.#isAddingAgain = true;
+    this.#flushed = this.#flushed.then(async () => {
+      await this.#addShares();
+      this.#isAddingAgain = false;
+    });
+  }
+
+  /** One of what was refused, and one of all that there is. */
+  async #addShares(): Promise<void> {
     const share = Math.max(SLICE, Math.ceil(this.#rooms.size / TURNS));
-    for (let count = 0; count < share; count += 1) {
-      this.#round ??= this.#rooms.values();
-      const next = this.#round.next();
-      if (next.done) {
-        this.#round = undefined;
-        break;
-      }
-      this.#coming.add(next.value);
+    const refused = [...this.#refused].slice(0, share);
+    for (const room of refused) this.#refused.delete(room);
+    await this.#add(refused);
+    for (const slice of slices([...this.#rounds.take(share)])) {
+      // What is refused here is added in the next round.
+      await this.#addThose(slice).catch(() => undefined);
     }
-    if (this.#coming.size > 0) this.#gather();
+  }
+
+  /** But for those left meanwhile: their review may have been. */
+  async #addThose(rooms: readonly string[]): Promise<void> {
+    await this.#directory.add(rooms.filter((room) => this.#rooms.has(room)));
   }
 }
 

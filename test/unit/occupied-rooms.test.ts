@@ -9,9 +9,11 @@ const NEVER_MS = 600_000;
 
 function occupiedRooms({ gatherMs = 1, againMs = NEVER_MS } = {}) {
   const steps: string[] = [];
+  const tried: string[] = [];
   const added: string[] = [];
   let away = false;
   const step = (name: string) => async (rooms: readonly string[]) => {
+    tried.push(...rooms);
     if (away) throw new RoomcastError("unavailable");
     if (name === "add") added.push(...rooms);
     steps.push(`${name} ${rooms.length > 5 ? rooms.length : rooms.join(" ")}`);
@@ -22,6 +24,7 @@ function occupiedRooms({ gatherMs = 1, againMs = NEVER_MS } = {}) {
   return {
     occupied,
     steps,
+    tried,
     added,
     setAway: (now: boolean) => {
       away = now;
@@ -76,16 +79,35 @@ describe("with the clock in hand", () => {
     expect(again.size).toBe(12_000);
   });
 
-  it("what was refused is tried again in the next turn, however many rooms there are", async () => {
-    const { occupied, added, setAway } = occupiedRooms({ againMs: 30_000 });
+  it("who stays is added again, though more rooms come meanwhile than a turn takes", async () => {
+    const { occupied, added } = occupiedRooms({ againMs: 30_000 });
+    occupied.occupied("chat:stays");
+    let again = 0;
+    for (let turn = 0; turn < 20; turn++) {
+      for (let i = 0; i < 800; i++) occupied.occupied(`chat:${turn}-${i}`);
+      await vi.advanceTimersByTimeAsync(15_000);
+      for (let i = 0; i < 800; i++) void occupied.vacated(`chat:${turn - 1}-${i}`);
+      added.splice(0);
+      await vi.advanceTimersByTimeAsync(15_000);
+      if (added.includes("chat:stays")) again += 1;
+    }
+    expect(again).toBeGreaterThan(4);
+  });
+
+  it("what was refused is tried again in the next turn, however many rooms there are, and not before", async () => {
+    const { occupied, added, tried, setAway } = occupiedRooms({ againMs: 30_000 });
     for (let i = 0; i < 12_000; i++) occupied.occupied(`chat:${i}`);
     await vi.advanceTimersByTimeAsync(1_000);
     added.splice(0);
     setAway(true);
     occupied.occupied("chat:late");
     await vi.advanceTimersByTimeAsync(1_000);
+    tried.splice(0);
+    occupied.occupied("chat:later");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(tried).toEqual(["chat:later"]);
     setAway(false);
     await vi.advanceTimersByTimeAsync(30_000);
-    expect(added).toContain("chat:late");
+    expect(added).toEqual(expect.arrayContaining(["chat:late", "chat:later"]));
   });
 });
