@@ -41,7 +41,7 @@ export const growth: Scenario = {
   name: "growth",
   describe(size) {
     const { steps, seconds } = SIZES[size];
-    return `Nodes with few and with many rooms of one member each (${steps.join(", ")}; clients in up to ${ROOMS_PER_CLIENT} rooms), side by side and in turns; ${PER_SECOND} messages/s to rooms all over, ${seconds} s a round. CPU of node and Redis for each message, with all that the rooms cost meanwhile.`;
+    return `Nodes with few and with many rooms of one member each (${steps.join(", ")}; clients in up to ${ROOMS_PER_CLIENT} rooms), side by side and in turns; ${PER_SECOND} messages/s to rooms all over, ${seconds} s a round. CPU of node and Redis for each message, with all that the rooms cost meanwhile. All servers are up all the time.`;
   },
   async run(bench): Promise<readonly Measurement[]> {
     const { seconds } = SIZES[bench.size];

@@ -7,8 +7,7 @@ export const MOST_APPENDED_BYTES = 256 * 1024;
 /** By how much longer than asked the keys of a room live, so that not every append has to renew them. */
 export const SPARE_LIFE_MS = 60_000;
 /**
- * How long after a join or a comparison renewed the lives of all keys of a room the next comparison does, in milliseconds.
- * Between, an idle room is not written to, in the append-only file and on replicas neither. Far below the hour by which its
- * keys outlive what speaks of them.
+ * How often a comparison renews the lives of all keys of a room, in milliseconds. Between, an idle room is not written to, in
+ * the append-only file and on replicas neither. Far below the two hours by which its keys outlive what speaks of them.
  */
 export const RENEW_LIVES_EVERY_MS = 600_000;

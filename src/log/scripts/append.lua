@@ -87,7 +87,7 @@ for _ = 1, #entries do
   floor, oldest = trim_log(log, last, appended, max_bytes, now - max_age)
   redis.call("HSET", meta, "floor", integer(floor), "oldest", integer(oldest))
 end
--- The first entry makes the log's key, which has no end yet, whatever a join or check has noted.
+-- The first entry makes the log's key, which has no end yet. Whoever renews where there is no log notes none.
 if not head[6] or tonumber(head[7] or 0) < now + max_age then
   renew_lives(now, max_age, tonumber(dedupe_ms), spare_ms, meta, log, {})
 end

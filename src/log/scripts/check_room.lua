@@ -24,11 +24,16 @@ end
 local state = redis.call("HMGET", meta, "cum", "oldest", "renewed")
 if state[2] and tonumber(state[2]) < now - max_age then
   local floor, oldest = trim_log(log, seq + 1, tonumber(state[1]), max_bytes, now - max_age)
-  redis.call("HSET", meta, "floor", integer(floor), "oldest", integer(oldest))
+  if redis.call("XLEN", log) > 0 then
+    redis.call("HSET", meta, "floor", integer(floor), "oldest", integer(oldest))
+  else
+    redis.call("HDEL", meta, "floor", "oldest")
+  end
 end
 -- What appends note in the same hash, how long the log lives, says nothing of presence.
 if not state[3] or math.abs(now - tonumber(state[3])) >= renew_every_ms then
   renew_lives(now, max_age, dedupe_ms, spare_ms, meta, log, { presence, members, removed })
+  redis.call("HSET", meta, "renewed", integer(now))
 end
 local first = redis.call("XRANGE", log, "-", "+", "COUNT", 1)[1]
 local messages, bytes = 0, 0
