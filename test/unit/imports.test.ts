@@ -14,6 +14,7 @@ const GROUND = [
   "loopback.ts",
   "payloads.ts",
   "protocol.ts",
+  "rounds.ts",
   "shared-listener.ts",
   "variables.ts",
 ];
@@ -46,6 +47,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "loopback.ts": [],
   "payloads.ts": ["protocol.ts"],
   "protocol.ts": ["errors.ts"],
+  "rounds.ts": [],
   "shared-listener.ts": [],
   "variables.ts": ["telemetry"],
   "version.ts": [],
