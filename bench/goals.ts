@@ -60,9 +60,9 @@ export const GOALS: readonly Goal[] = [
 const ABSOLUTE = ["idle-node", "huge"];
 const GROWTH = "growth rooms=";
 
-function growth(measurements: readonly Measurement[]): Figure[] {
+function growth(measurements: readonly Measurement[], one: ContenderName): Figure[] {
   const steps = measurements.filter(({ key }) => key.startsWith(GROWTH));
-  const [first, last] = [steps[0]?.values.roomcast, steps.at(-1)?.values.roomcast];
+  const [first, last] = [steps[0]?.values[one], steps.at(-1)?.values[one]];
   return first === undefined || last === undefined || steps.length < 2
     ? []
     : [{ name: "growth", spread: ratioOf(last, first) }];
@@ -82,7 +82,7 @@ function ratiosOf(measurements: readonly Measurement[], one: ContenderName): Fig
 
 /** The same of the floor: what is below it is out of reach. */
 export function floorsOf(measurements: readonly Measurement[]): Figure[] {
-  return ratiosOf(measurements, "floor");
+  return [...ratiosOf(measurements, "floor"), ...growth(measurements, "floor")];
 }
 
 /** Every ratio and value that these measurements give. Those that cannot be told (nothing by nothing) are left out. */
@@ -91,5 +91,5 @@ export function figuresOf(measurements: readonly Measurement[]): Figure[] {
   const own = measurements.flatMap(({ key, values }) =>
     ABSOLUTE.includes(key) && values.roomcast ? [{ name: key, spread: spreadOf(values.roomcast) }] : [],
   );
-  return [...ratios, ...own, ...growth(measurements)].filter(({ spread }) => Number.isFinite(spread.median));
+  return [...ratios, ...own, ...growth(measurements, "roomcast")].filter(({ spread }) => Number.isFinite(spread.median));
 }

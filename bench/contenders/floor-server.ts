@@ -110,6 +110,12 @@ io.use((socket, next) => {
 });
 io.on("connection", (socket) => {
   const user = String(socket.data.user);
+  const entered = new Set<Room>();
+  let way: DirectWrite | undefined;
+  socket.once("disconnect", () => {
+    const writer = way?.writer;
+    if (writer !== undefined) for (const { members } of entered) members.delete(writer);
+  });
   socket.on("joinRoom", async ({ room: name }: { room: string }, ack: (answer: object) => void) => {
     const room = roomOf(name);
     await room.subscribed;
@@ -118,10 +124,11 @@ io.on("connection", (socket) => {
     const noted = presence.noteRoom(name);
     const joined = presence.join({ ...seat, attempt: 1, maxMembers: 0, retention, tells: "nobody" });
     const [{ position, members, memberCount }] = await Promise.all([joined, noted]);
-    const { writer } = new DirectWrite(socket.conn);
+    way ??= new DirectWrite(socket.conn);
+    const { writer } = way;
     if (writer === undefined) throw new Error("the floor speaks by websocket only");
     room.members.add(writer);
-    socket.once("disconnect", () => room.members.delete(writer));
+    entered.add(room);
     ack({ ok: true, position, members, memberCount });
   });
   socket.on("sendMessage", async ({ room, data }: SendRequest, ack: (answer: object) => void) => {

@@ -46,7 +46,7 @@ export const growth: Scenario = {
   async run(bench): Promise<readonly Measurement[]> {
     const { seconds } = SIZES[bench.size];
     const steps: readonly number[] = SIZES[bench.size].steps;
-    const contenders = bench.contenders(["roomcast", "sharded"]);
+    const contenders = bench.contenders(["roomcast", "sharded", "floor"]);
     const everyStep = steps.flatMap((total) => contenders.map((contender) => ({ total, contender })));
     return await withParties(
       everyStep.map(({ contender }) => contender),

@@ -114,6 +114,14 @@ describe("bench: ratios and goals", () => {
     expect(text).toMatch(/open|held.*not measured/);
   });
 
+  it("knows by how much the floor grows", () => {
+    const steps = [
+      measurement("growth rooms=10", { roomcast: [100], floor: [50] }),
+      measurement("growth rooms=1000", { roomcast: [110], floor: [60] }),
+    ];
+    expect(floorsOf(steps).find(({ name }) => name === "growth")?.spread.median).toBe(1.2);
+  });
+
   it("gives the floor a ratio but no goal, and goes without it where the committed results do", () => {
     const values = { roomcast: [10], sharded: [10] };
     const committed = figuresOf([measurement("small", values)]);
