@@ -91,5 +91,7 @@ export function figuresOf(measurements: readonly Measurement[]): Figure[] {
   const own = measurements.flatMap(({ key, values }) =>
     ABSOLUTE.includes(key) && values.roomcast ? [{ name: key, spread: spreadOf(values.roomcast) }] : [],
   );
-  return [...ratios, ...own, ...growth(measurements, "roomcast")].filter(({ spread }) => Number.isFinite(spread.median));
+  return [...ratios, ...own, ...growth(measurements, "roomcast")].filter(({ spread }) =>
+    Number.isFinite(spread.median),
+  );
 }
