@@ -1,7 +1,7 @@
 import { RoomcastError } from "../errors.ts";
 import type { Entry, Head, Page, Position, Retention } from "../log/room-log.ts";
 import type { PresenceChange } from "../presence/presence.ts";
-import { continueFrom, positionOf, stepTo } from "./catch-up.ts";
+import { continueFrom, positionOf, samePosition, stepTo } from "./catch-up.ts";
 import type { FeedCounts, RoomCount } from "./feed-counts.ts";
 import { PresenceNews, type PresenceNewsLimits } from "./presence-news.ts";
 import type { Outlet } from "./reader.ts";
@@ -31,6 +31,8 @@ export interface FeedPolicy {
 export interface Question {
   readonly position: Position;
   readonly broken: boolean;
+  /** That of the last head, where the feed has nothing to ask but whether something changed since. */
+  readonly mark: string | undefined;
 }
 
 /**
@@ -59,6 +61,8 @@ export class Feed implements ChannelListener {
   #heard: Position | undefined;
   #version = 0;
   readonly #count: RoomCount;
+  /** What the last comparison found that told nothing new, and where the feed stood. */
+  #agreed: { readonly mark: string; readonly position: Position; readonly version: number } | undefined;
   /** The subscription was lost while no join had told a position to compare. */
   #unsure = false;
 
@@ -172,7 +176,13 @@ export class Feed implements ChannelListener {
    */
   question(): Question | undefined {
     const position = this.#broken ? this.#position : this.known;
-    return position === undefined ? undefined : { position, broken: this.#broken };
+    return position === undefined ? undefined : { position, broken: this.#broken, mark: this.#mark(position) };
+  }
+
+  #mark(position: Position): string | undefined {
+    const agreed = this.#agreed;
+    const stands = agreed?.position === position && agreed.version === this.#version;
+    return stands && !this.#broken && !this.#readers.someAhead ? agreed.mark : undefined;
   }
 
   /** Takes the answer of the log: repairs what was missed, or starts anew where the line of numbers broke. */
@@ -187,6 +197,8 @@ export class Feed implements ChannelListener {
     }
     this.#readers.endUnreachable(this.#position);
     if (head.epoch === this.#position.epoch && head.seq > this.#position.seq) this.#repair();
+    const agrees = samePosition(head, this.#position) && head.version === this.#version;
+    this.#agreed = agrees ? { mark: head.mark, position: this.#position, version: head.version } : undefined;
   }
 
   /** Presence counts from the beginning where a room was lost: whoever stays must not wait for the old number. */

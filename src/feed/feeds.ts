@@ -56,7 +56,7 @@ interface OpenFeed {
 export class Feeds {
   readonly #options: FeedsOptions;
   readonly #open = new Map<string, OpenFeed>();
-  readonly #suspects = new Set<Feed>();
+  #suspects = new Set<Feed>();
   readonly #pages = new Map<string, Promise<Page>>();
   readonly #surroundings: FeedSurroundings;
   readonly #stopRounds: () => void;
@@ -180,10 +180,11 @@ export class Feeds {
 
   async #compare(asked: readonly Suspect[]): Promise<void> {
     try {
+      const changed = await this.#changed(asked);
       const heads = await this.#options.log.check(
-        asked.map(({ feed: { room, retention }, question: { position } }) => ({ room, position, retention })),
+        changed.map(({ feed: { room, retention }, question: { position } }) => ({ room, position, retention })),
       );
-      const answers = asked.flatMap((suspect, index) => {
+      const answers = changed.flatMap((suspect, index) => {
         const head = heads[index];
         return head === undefined ? [] : [{ ...suspect, head }];
       });
@@ -193,6 +194,16 @@ export class Feeds {
     } catch (error) {
       await this.#compareLater(asked, error);
     }
+  }
+
+  /** Without those that only ask whether something changed since the last comparison, where nothing did. */
+  async #changed(asked: readonly Suspect[]): Promise<readonly Suspect[]> {
+    const seen = asked.flatMap(({ feed: { room, retention }, question: { mark } }) =>
+      mark === undefined ? [] : [{ room, mark, retention }],
+    );
+    if (seen.length === 0) return asked;
+    const changed = await this.#options.log.findChanged(seen);
+    return asked.filter(({ feed, question }) => question.mark === undefined || changed.has(feed.room));
   }
 
   /** One room whose keys are not what they should be must not keep all others from being compared. */
@@ -208,14 +219,16 @@ export class Feeds {
   }
 
   #takeSuspects(): Suspect[] {
-    const asked: Suspect[] = [];
-    for (const feed of this.#suspects) {
-      if (asked.length >= CHECKS_PER_TURN) break;
-      this.#suspects.delete(feed);
+    const all = this.#suspects;
+    const taken: Feed[] = [];
+    for (const feed of all) if (taken.push(feed) === CHECKS_PER_TURN) break;
+    // Few are left over but after an outage.
+    if (taken.length === all.size) this.#suspects = new Set();
+    else for (const feed of taken) all.delete(feed);
+    return taken.flatMap((feed) => {
       const question = feed.question();
-      if (question !== undefined) asked.push({ feed, question });
-    }
-    return asked;
+      return question === undefined ? [] : [{ feed, question }];
+    });
   }
 
   /** A share of all feeds a second, so that each has its turn and none of them costs a burst. */

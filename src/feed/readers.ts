@@ -49,6 +49,10 @@ export class Readers {
     return this.#all.size;
   }
 
+  get someAhead(): boolean {
+    return (this.#ahead?.size ?? 0) > 0;
+  }
+
   /** The fences of joins that the feed has not reached. */
   *fences(): Iterable<Position> {
     for (const { position } of this.#ahead ?? []) yield position;

@@ -1,5 +1,7 @@
 /** Most positions in one `check`: more would hold Redis and the event loop for too long. */
 export const MOST_CHECKS = 500;
+/** Most rooms that one call of `find_changed.lua` looks at: a quarter of a millisecond in which Redis serves nobody else. */
+export const MOST_LOOKS = 100;
 /** Most messages that one call of the append script stores: Redis serves nobody else meanwhile. */
 export const MOST_APPENDS = 32;
 /** How large the bodies of these may be together, in bytes; a larger one comes alone. */

@@ -13,6 +13,7 @@ import {
   type Retention,
   type RoomLog,
   type RoomPosition,
+  type SeenRoom,
 } from "./room-log.ts";
 
 const HOUR_MS = 3_600_000;
@@ -82,8 +83,19 @@ export class MemoryLog implements RoomLog {
       const room = this.open(name, retention);
       if (room.isFork(position)) room.epoch = this.#epochs.next();
       room.trim(this.#now(), retention);
-      return { ...room.position, version: room.version, memberCount: room.memberCount, ...room.size };
+      const { version, memberCount, size, mark } = room;
+      return { ...room.position, version, memberCount, ...size, mark };
     });
+  }
+
+  async findChanged(rooms: readonly SeenRoom[]): Promise<ReadonlySet<string>> {
+    if (rooms.length > MOST_CHECKS) throw new RangeError(`at most ${MOST_CHECKS} rooms at a time`);
+    const changed = rooms.filter(({ room: name, mark, retention }) => {
+      const room = this.open(name, retention);
+      room.trim(this.#now(), retention);
+      return room.mark !== mark;
+    });
+    return new Set(changed.map(({ room }) => room));
   }
 
   /** The room, made with a new epoch where there is none, and kept for as long as Redis would keep it. */

@@ -38,6 +38,11 @@ export class MemoryRoom {
     return { messages: this.#entries.length, bytes: this.#bytes };
   }
 
+  /** Of a head: another one after each change. */
+  get mark(): string {
+    return [this.epoch, this.seq, this.version, this.#firstSeq()].join("/");
+  }
+
   /** Whether the log is not what a node was already given. */
   isFork(known: Position): boolean {
     if (known.epoch !== this.epoch || known.seq === 0) return false;

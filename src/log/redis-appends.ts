@@ -47,8 +47,11 @@ export class RedisAppends {
   readonly #outbox: EventOutbox;
   /** In the order in which they are sent. */
   #batches: Batch[] = [];
-  /** The last batch of each room. */
-  readonly #open = new Map<string, Batch>();
+  /**
+   * The last batch of each room. Each turn has a new map: `clear()` leaves the old table with a pointer to its successor, and once one
+   * of that chain is in V8's old generation, all that was in any later one is kept until the whole heap is collected.
+   */
+  #open = new Map<string, Batch>();
 
   constructor({ scripts, keys, epochs, dedupeMs, outbox }: RedisAppendsOptions) {
     this.#scripts = scripts;
@@ -84,7 +87,7 @@ export class RedisAppends {
   #sendGathered(): void {
     const batches = this.#batches;
     this.#batches = [];
-    this.#open.clear();
+    this.#open = new Map();
     for (const batch of batches) void this.#send(batch);
   }
 

@@ -5,7 +5,7 @@ import { readList, readText, readWords } from "../redis/reply.ts";
 import { readScript, ScriptRunner } from "../redis/script.ts";
 import { Epochs } from "./epochs.ts";
 import { type EventOutbox, NO_OUTBOX } from "./event-outbox.ts";
-import { MOST_CHECKS, RENEW_LIVES_EVERY_MS, SPARE_LIFE_MS } from "./limits.ts";
+import { MOST_CHECKS, MOST_LOOKS, RENEW_LIVES_EVERY_MS, SPARE_LIFE_MS } from "./limits.ts";
 import { APPEND, RedisAppends } from "./redis-appends.ts";
 import {
   type Appended,
@@ -19,12 +19,14 @@ import {
   type Retention,
   type RoomLog,
   type RoomPosition,
+  type SeenRoom,
 } from "./room-log.ts";
 
 const PURGE = readScript(new URL("./scripts/purge.lua", import.meta.url));
 const READ_AFTER = readScript(new URL("./scripts/read_after.lua", import.meta.url));
 const READ_BEFORE = readScript(new URL("./scripts/read_before.lua", import.meta.url));
 const CHECK_ROOM = readScript(new URL("./scripts/check_room.lua", import.meta.url));
+const FIND_CHANGED = readScript(new URL("./scripts/find_changed.lua", import.meta.url));
 
 /** Asks `read_before.lua` for the last entries. */
 const THE_END = 0;
@@ -51,7 +53,7 @@ export class RedisLog implements RoomLog {
   readonly #epochs = new Epochs();
 
   constructor({ commands, reads, keys, dedupeMs, outbox = NO_OUTBOX }: RedisLogOptions) {
-    this.#commands = new ScriptRunner(commands, [APPEND, PURGE, CHECK_ROOM]);
+    this.#commands = new ScriptRunner(commands, [APPEND, PURGE, CHECK_ROOM, FIND_CHANGED]);
     this.#reads = new ScriptRunner(reads, [READ_AFTER, READ_BEFORE]);
     this.#keys = keys;
     this.#dedupeMs = dedupeMs;
@@ -91,6 +93,24 @@ export class RedisLog implements RoomLog {
     });
   }
 
+  async findChanged(rooms: readonly SeenRoom[]): Promise<ReadonlySet<string>> {
+    if (rooms.length > MOST_CHECKS) throw new RangeError(`at most ${MOST_CHECKS} rooms at a time`);
+    const byAge = Map.groupBy(rooms, ({ retention }) => retention.maxAgeMs);
+    const looks = [...byAge].flatMap(([maxAgeMs, alike]) =>
+      Array.from({ length: Math.ceil(alike.length / MOST_LOOKS) }, (_, index) =>
+        this.#findChanged(alike.slice(index * MOST_LOOKS, (index + 1) * MOST_LOOKS), maxAgeMs),
+      ),
+    );
+    return new Set((await Promise.all(looks)).flat());
+  }
+
+  async #findChanged(rooms: readonly SeenRoom[], maxAgeMs: number): Promise<readonly string[]> {
+    const keys = rooms.map(({ room }) => this.#keys.meta(room));
+    const marks = rooms.map(({ mark }) => mark);
+    const places = readText(await this.#commands.run(FIND_CHANGED, keys, [maxAgeMs, RENEW_LIVES_EVERY_MS, ...marks]));
+    return places.split(" ").flatMap((place) => rooms[Number(place) - 1]?.room ?? []);
+  }
+
   async #check({ room, position, retention }: RoomPosition): Promise<Head> {
     const keys = [
       this.#keys.meta(room),
@@ -110,7 +130,7 @@ export class RedisLog implements RoomLog {
       SPARE_LIFE_MS,
       RENEW_LIVES_EVERY_MS,
     ]);
-    const head = readWords(reply, ["epoch", "seq", "ts", "version", "memberCount", "messages", "bytes"]);
+    const head = readWords(reply, ["epoch", "seq", "ts", "version", "memberCount", "messages", "bytes", "mark"]);
     return {
       epoch: head.epoch,
       seq: Number(head.seq),
@@ -119,6 +139,7 @@ export class RedisLog implements RoomLog {
       memberCount: Number(head.memberCount),
       messages: Number(head.messages),
       bytes: Number(head.bytes),
+      mark: head.mark,
     };
   }
 }

@@ -118,11 +118,24 @@ export interface RoomLog {
    * of the keys. Answers one head per position, in order; one failing fails all. At most 500 at a time.
    */
   check(positions: readonly RoomPosition[]): Promise<readonly Head[]>;
+
+  /**
+   * Which of these rooms are no longer as `check` told them, or have something for it to do. All others it would answer as
+   * before, and it costs a tenth to hear that. One failing fails all, with `unavailable`. At most 500 at a time.
+   */
+  findChanged(rooms: readonly SeenRoom[]): Promise<ReadonlySet<string>>;
 }
 
 export interface RoomPosition {
   readonly room: string;
   readonly position: Position;
+  readonly retention: Retention;
+}
+
+/** A room and the mark of the last head that `check` told of it. */
+export interface SeenRoom {
+  readonly room: string;
+  readonly mark: string;
   readonly retention: Retention;
 }
 
@@ -133,4 +146,6 @@ export interface Head extends Position {
   /** Entries that are kept, and the bytes of their bodies as they were appended. */
   readonly messages: number;
   readonly bytes: number;
+  /** For `findChanged`: it changes with everything else here. */
+  readonly mark: string;
 }

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { removalOf, removalRest } from "../../src/log/removal.ts";
-import type { Entry, Page, Position, RoomLog } from "../../src/log/room-log.ts";
+import type { Entry, Page, Position, RoomLog, SeenRoom } from "../../src/log/room-log.ts";
 import { eventually } from "../support/eventually.ts";
 import { draft, RETENTION, WIDE } from "./drafts.ts";
-import type { WorldFactory } from "./world.ts";
+import type { World, WorldFactory } from "./world.ts";
 
 const ROOM = "chat:1";
 
@@ -514,10 +514,11 @@ export function logContract(makeWorld: WorldFactory): void {
       const rooms = ["chat:a", "chat:b", "chat:c"].map((room) => ({ room, position, retention: RETENTION }));
       const heads = await log.check(rooms);
       const empty = { messages: 0, bytes: 0 };
+      const mark = expect.stringMatching(/^\S+$/);
       expect(heads).toEqual([
-        { epoch: expect.stringMatching(/^[\w-]{8,64}$/), seq: 0, ts: 0, version: 0, memberCount: 0, ...empty },
-        { ...positionOf(stored), version: 0, memberCount: 0, messages: 1, bytes: expect.any(Number) },
-        { ...joined.position, version: 1, memberCount: 1, ...empty },
+        { epoch: expect.stringMatching(/^[\w-]{8,64}$/), seq: 0, ts: 0, version: 0, memberCount: 0, ...empty, mark },
+        { ...positionOf(stored), version: 0, memberCount: 0, messages: 1, bytes: expect.any(Number), mark },
+        { ...joined.position, version: 1, memberCount: 1, ...empty, mark },
       ]);
       expect(new Set(heads.map(({ epoch }) => epoch)).size).toBe(3);
       expect(await log.check(rooms)).toEqual(heads);
@@ -541,6 +542,73 @@ export function logContract(makeWorld: WorldFactory): void {
       await expect(log.check(rooms)).rejects.toThrow("at most 500");
       expect(await log.check(rooms.slice(1))).toHaveLength(500);
       expect(await log.check([])).toEqual([]);
+    });
+  });
+
+  describe("findChanged", () => {
+    const retention = { ...RETENTION, maxMessages: 2 };
+    const changes: readonly [string, (world: World, room: string) => Promise<unknown>][] = [
+      ["a message", ({ log }, room) => log.append(room, draft("b", { retention }))],
+      [
+        "one that takes another's place",
+        ({ log }, room) => Promise.all(["b", "c", "d"].map((id) => log.append(room, draft(id, { retention })))),
+      ],
+      [
+        "somebody who comes",
+        ({ presence }, room) =>
+          presence.join({
+            room,
+            connection: "c1",
+            attempt: 1,
+            user: "ada",
+            name: undefined,
+            state: undefined,
+            maxMembers: 0,
+            retention,
+          }),
+      ],
+      ["a purge", ({ log }, room) => log.purge(room)],
+    ];
+
+    it.each(changes)("finds the room with %s, and no other one", async (_, change) => {
+      const world = await makeWorld();
+      const rooms = Array.from({ length: 250 }, (_, index) => `chat:${index}`);
+      for (const room of rooms) await world.log.append(room, draft("a", { retention }));
+      const seen = async () => {
+        const position = { epoch: "", seq: 0, ts: 0 };
+        const heads = await world.log.check(rooms.map((room) => ({ room, position, retention })));
+        return rooms.map((room, index) => ({ room, mark: heads[index]?.mark ?? "", retention }));
+      };
+      const before = await seen();
+      expect(await world.log.findChanged(before)).toEqual(new Set());
+      await change(world, "chat:0");
+      await change(world, "chat:217");
+      expect(await world.log.findChanged(before)).toEqual(new Set(["chat:0", "chat:217"]));
+      expect(await world.log.findChanged(await seen())).toEqual(new Set());
+    });
+
+    it("finds a room whose oldest message is too old to be kept, and looks at each by its own age", async () => {
+      const { log } = await makeWorld();
+      const rooms = [
+        { room: "chat:short", retention: { ...RETENTION, maxAgeMs: 1 } },
+        { room: "chat:long", retention: RETENTION },
+      ];
+      for (const { room } of rooms) {
+        await log.append(room, draft("a"));
+        await log.append(room, draft("b"));
+      }
+      const position = { epoch: "", seq: 0, ts: 0 };
+      const [first, second] = await log.check(rooms.map(({ room }) => ({ room, position, retention: RETENTION })));
+      const seen = [first, second].map((head, index) => ({ mark: head?.mark ?? "", ...rooms[index] }) as SeenRoom);
+      await eventually(async () => expect(await log.findChanged(seen)).toEqual(new Set(["chat:short"])));
+    });
+
+    it("[G9] takes at most 500 at a time", async () => {
+      const { log } = await makeWorld();
+      const rooms = Array.from({ length: 501 }, (_, i) => ({ room: `chat:${i}`, mark: "x", retention: RETENTION }));
+      await expect(log.findChanged(rooms)).rejects.toThrow("at most 500");
+      expect((await log.findChanged(rooms.slice(1))).size).toBe(500);
+      expect(await log.findChanged([])).toEqual(new Set());
     });
   });
 }

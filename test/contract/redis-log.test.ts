@@ -99,6 +99,20 @@ describeWithRedis("the log's keys in Redis", () => {
     }
   });
 
+  it("a room whose lives are to be renewed, whose head is gone or is no head counts as changed", async () => {
+    const { log, keys, redis } = await redisWorld();
+    const rooms = ["chat:due", "chat:gone", "chat:broken", "chat:quiet"];
+    const position = { epoch: "", seq: 0, ts: 0 };
+    for (const room of rooms) await log.append(room, draft("a"));
+    const heads = await log.check(rooms.map((room) => ({ room, position, retention: RETENTION })));
+    const seen = rooms.map((room, index) => ({ room, mark: heads[index]?.mark ?? "", retention: RETENTION }));
+    expect(await log.findChanged(seen)).toEqual(new Set());
+    await redis.hset(keys.meta("chat:due"), "renewed", Date.now() - RENEW_LIVES_EVERY_MS);
+    await redis.del(keys.meta("chat:gone"), keys.meta("chat:broken"));
+    await redis.set(keys.meta("chat:broken"), "no hash");
+    expect(await log.findChanged(seen)).toEqual(new Set(["chat:due", "chat:gone", "chat:broken"]));
+  });
+
   it("a log that is made anew after it ended has an end, whoever renewed the room meanwhile", async () => {
     const { log, presence, keys, redis } = await redisWorld();
     const renewals = [

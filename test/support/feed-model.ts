@@ -375,10 +375,14 @@ export class FeedModel {
   }
 
   #compare(question: Question): void {
-    this.#ask(() => this.#check(question.position)).then(
-      (head) => this.#feed.compare(question, head),
+    this.#ask(() => (question.mark === this.#mark ? undefined : this.#check(question.position))).then(
+      (head) => head !== undefined && this.#feed.compare(question, head),
       () => this.#suspect(),
     );
+  }
+
+  get #mark(): string {
+    return [this.#epoch, this.#lastSeq, this.#lastTs].join("/");
   }
 
   #check(known: Position): Head {
@@ -394,6 +398,7 @@ export class FeedModel {
       memberCount: 0,
       messages: 0,
       bytes: 0,
+      mark: this.#mark,
     };
   }
 }

@@ -38,7 +38,8 @@ function openFeed() {
   };
   const compare = (version: number) => {
     const question = feed.question();
-    if (question !== undefined) feed.compare(question, { ...AT, version, memberCount: version, messages: 0, bytes: 0 });
+    if (question !== undefined)
+      feed.compare(question, { ...AT, version, memberCount: version, messages: 0, bytes: 0, mark: "" });
   };
   return { feed, join, compare, suspected: () => suspected };
 }

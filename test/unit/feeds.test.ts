@@ -5,7 +5,7 @@ import { NOT_COUNTED } from "../../src/feed/feed-counts.ts";
 import { Feeds } from "../../src/feed/feeds.ts";
 import type { ChannelListener, RoomChannels } from "../../src/feed/room-channels.ts";
 import { Intervals } from "../../src/intervals.ts";
-import type { Head, Page, Position, RoomLog, RoomPosition } from "../../src/log/room-log.ts";
+import type { Head, Page, Position, RoomLog, RoomPosition, SeenRoom } from "../../src/log/room-log.ts";
 
 const RETENTION = { maxMessages: 1_000, maxBytes: 1_000_000, maxAgeMs: 1_000_000 };
 const START: Position = { epoch: "e1", seq: 0, ts: 0 };
@@ -15,7 +15,11 @@ const LINGER_MS = 5_000;
 class QuietLog implements RoomLog {
   readonly checks: number[] = [];
   reads = 0;
-  /** The epochs of rooms that were lost. */
+  /** How many rooms each call of `findChanged` looked at. */
+  readonly looks: number[] = [];
+  /** Rooms that are no longer as they were told. */
+  readonly changed = new Set<string>();
+  head = { ...START, version: 0 };
   epoch = START.epoch;
 
   append(): never {
@@ -39,7 +43,14 @@ class QuietLog implements RoomLog {
   async check(positions: readonly RoomPosition[]): Promise<readonly Head[]> {
     this.checks.push(positions.length);
     await turn();
-    return positions.map(() => ({ ...START, epoch: this.epoch, version: 0, memberCount: 0, messages: 0, bytes: 0 }));
+    return positions.map(() => ({ ...this.head, epoch: this.epoch, memberCount: 0, messages: 0, bytes: 0, mark: "m" }));
+  }
+
+  async findChanged(rooms: readonly SeenRoom[]): Promise<ReadonlySet<string>> {
+    this.looks.push(rooms.length);
+    expect(rooms.every(({ mark }) => mark === "m")).toBe(true);
+    await turn();
+    return new Set(rooms.map(({ room }) => room).filter((room) => this.changed.has(room)));
   }
 }
 
@@ -95,18 +106,51 @@ describe("the feeds of a node", () => {
     const { open } = feedsOver(log);
     const compared = async (seconds: number) => {
       log.checks.length = 0;
+      log.looks.length = 0;
       for (let second = 0; second < seconds; second++) {
         vi.advanceTimersByTime(1_000);
         await turn();
         await turn();
       }
-      return log.checks.reduce((sum, count) => sum + count, 0);
+      return [...log.checks, ...log.looks].reduce((sum, count) => sum + count, 0);
     };
     await open(3_000);
     expect(await compared(30)).toBe(3_000);
     await open(20_000);
     expect(await compared(10)).toBe(5_000);
-    expect(Math.max(...log.checks)).toBeLessThanOrEqual(500);
+    expect(Math.max(...log.checks, ...log.looks)).toBeLessThanOrEqual(500);
+  });
+
+  it("[G9] a feed that stands where it was compared only asks whether something changed since", async () => {
+    const log = new QuietLog();
+    const { feeds, channels, open } = feedsOver(log);
+    await open(3);
+    const compare = async () => {
+      log.checks.length = 0;
+      log.looks.length = 0;
+      feeds.suspectAll();
+      // What was compared may ask for more.
+      for (let turns = 0; turns < 5; turns++) await turn();
+      return { looks: [...log.looks], checks: [...log.checks] };
+    };
+    expect(await compare()).toEqual({ looks: [], checks: [3] });
+    expect(await compare()).toEqual({ looks: [3], checks: [0] });
+    log.changed.add("chat:1");
+    expect(await compare()).toEqual({ looks: [3], checks: [1] });
+    log.changed.clear();
+
+    // Each of these knows something now that the mark does not: an entry, a version, a join that was told more.
+    channels.listening.get("chat:0")?.entry({ epoch: "e1", seq: 1, ts: 1, prev: 0, body: Buffer.from("{}") });
+    log.head = { ...START, seq: 1, ts: 1, version: 0 };
+    expect(await compare()).toEqual({ looks: [2], checks: [1] });
+    expect(await compare()).toEqual({ looks: [3], checks: [0] });
+    const user = { id: "ada", connections: 1 };
+    const change = { kind: "userJoined", user, memberCount: 1, version: 1, by: "c1" } as const;
+    channels.listening.get("chat:2")?.presence(change);
+    log.head.version = 1;
+    expect(await compare()).toEqual({ looks: [2], checks: [1] });
+    channels.listening.get("chat:1")?.entry({ epoch: "e1", seq: 9, ts: 9, prev: 8, body: Buffer.from("{}") });
+    expect((await compare()).checks).toContain(1);
   });
 
   it("[G5] where many rooms were lost at once, all members are put back before any is told", async () => {

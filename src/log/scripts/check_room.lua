@@ -3,13 +3,15 @@
 -- KEYS  1 meta, 2 log, 3 presence, 4 members, 5 removed
 -- ARGV  1 2 3 epoch, seq and ts that the node knows, 4 epoch to start if one is needed, 5 most bytes, 6 most age, 7 life
 --       of dedupe entries, 8 longest time between an append's renewals, 9 time between those of all keys (times in ms)
--- Returns "epoch seq ts version members messages bytes", the last two being what the log holds
+-- Returns "epoch seq ts version members messages bytes mark": messages and bytes are what the log holds, the mark is for
+-- find_changed
 --- @include "integer.lua"
 --- @include "now_ms.lua"
 --- @include "is_fork.lua"
 --- @include "trim_log.lua"
 --- @include "renew_lives.lua"
 --- @include "open_room.lua"
+--- @include "mark_of.lua"
 local meta, log, presence, members, removed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local known_epoch, known_seq, known_ts, fresh_epoch = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local max_bytes, max_age, dedupe_ms, spare_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -21,17 +23,20 @@ if epoch == known_epoch and is_fork(log, seq, ts, known_seq, known_ts) then
   epoch = fresh_epoch
   redis.call("HSET", meta, "epoch", epoch)
 end
-local state = redis.call("HMGET", meta, "cum", "oldest", "renewed")
-if state[2] and tonumber(state[2]) < now - max_age then
-  local floor, oldest = trim_log(log, seq + 1, tonumber(state[1]), max_bytes, now - max_age)
+local state = redis.call("HMGET", meta, "epoch", "seq", "ts", "version", "oldest", "cum", "renewed")
+local appended, renewed = tonumber(state[6]), tonumber(state[7])
+if state[5] and tonumber(state[5]) < now - max_age then
+  local floor, oldest = trim_log(log, seq + 1, appended, max_bytes, now - max_age)
   if redis.call("XLEN", log) > 0 then
-    redis.call("HSET", meta, "floor", integer(floor), "oldest", integer(oldest))
+    state[5] = integer(oldest)
+    redis.call("HSET", meta, "floor", integer(floor), "oldest", state[5])
   else
+    state[5] = false
     redis.call("HDEL", meta, "floor", "oldest")
   end
 end
 -- What appends note in the same hash, how long the log lives, says nothing of presence.
-if not state[3] or math.abs(now - tonumber(state[3])) >= renew_every_ms then
+if not renewed or math.abs(now - renewed) >= renew_every_ms then
   renew_lives(now, max_age, dedupe_ms, spare_ms, meta, log, { presence, members, removed })
   redis.call("HSET", meta, "renewed", integer(now))
 end
@@ -39,7 +44,7 @@ local first = redis.call("XRANGE", log, "-", "+", "COUNT", 1)[1]
 local messages, bytes = 0, 0
 if first then
   messages = seq - tonumber(string.match(first[1], "^%d+")) + 1
-  bytes = (tonumber(state[1]) or 0) - tonumber(first[2][8]) + #first[2][6]
+  bytes = (appended or 0) - tonumber(first[2][8]) + #first[2][6]
 end
 return table.concat({ epoch, integer(seq), integer(ts), integer(version), redis.call("ZCARD", members), integer(messages),
-  integer(bytes) }, " ")
+  integer(bytes), mark_of(state) }, " ")

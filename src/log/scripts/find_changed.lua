@@ -1,0 +1,18 @@
+-- Finds, among many rooms, those that are not as check_room told them any more, and those that it has something to do for.
+-- KEYS  the meta of each room
+-- ARGV  1 most age, 2 time between the renewals of all keys (in ms), (3 and on) the mark of each room, as check_room told it
+-- Returns the places of those rooms among the keys, with spaces between
+-- The only script over the keys of many rooms: it reads, and Roomcast wants one server (docs/operations.md).
+--- @include "now_ms.lua"
+--- @include "mark_of.lua"
+local now, max_age, renew_every_ms = now_ms(), tonumber(ARGV[1]), tonumber(ARGV[2])
+local found = {}
+for place, meta in ipairs(KEYS) do
+  -- An error is check_room's to tell: it is for one room only.
+  local state = redis.pcall("HMGET", meta, "epoch", "seq", "ts", "version", "oldest", "renewed")
+  local oldest, renewed = tonumber(state[5]), tonumber(state[6])
+  local is_quiet = mark_of(state) == ARGV[place + 2] and not (oldest and oldest < now - max_age)
+    and renewed and math.abs(now - renewed) < renew_every_ms
+  if not is_quiet then found[#found + 1] = place end
+end
+return table.concat(found, " ")
