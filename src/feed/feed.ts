@@ -3,9 +3,10 @@ import type { Entry, Head, Page, Position, Retention } from "../log/room-log.ts"
 import type { PresenceChange } from "../presence/presence.ts";
 import { continueFrom, positionOf, samePosition, stepTo } from "./catch-up.ts";
 import type { FeedCounts, RoomCount } from "./feed-counts.ts";
+import type { Frame } from "./frame.ts";
 import { PresenceNews, type PresenceNewsLimits } from "./presence-news.ts";
 import type { Outlet } from "./reader.ts";
-import { Readers } from "./readers.ts";
+import { Readers, type Stream } from "./readers.ts";
 import type { ChannelListener } from "./room-channels.ts";
 import { Tail } from "./tail.ts";
 
@@ -42,11 +43,12 @@ export interface Question {
  * - `opening`: subscribed, but no join has told where the log's end is;
  * - `live`: passes on what it hears; `repairing`: reads what it missed, and hears on into the tail; `closed`.
  */
-export class Feed implements ChannelListener {
+export class Feed implements ChannelListener, Stream {
   readonly room: string;
   readonly retention: Retention;
+  /** For its readers. */
+  readonly tail: Tail;
   readonly #around: FeedSurroundings;
-  readonly #tail: Tail;
   readonly #news: PresenceNews;
   readonly #readers: Readers;
   #state: "opening" | "live" | "repairing" | "closed" = "opening";
@@ -72,19 +74,29 @@ export class Feed implements ChannelListener {
     this.retention = policy.retention;
     this.#around = around;
     this.#count = around.counts.roomOpened(room);
-    const tail = new Tail(heldBytes);
-    this.#tail = tail;
-    this.#readers = new Readers({
-      room,
-      tail,
-      counts: around.counts,
-      position: () => this.#position,
-      read: (seq) => this.#read(seq),
-      suspect: () => around.suspect(this),
-      standing: () => this.#news.standing(),
-      failed: (error) => around.failed(room, error),
-    });
-    this.#news = new PresenceNews(room, policy.presence, (frame, audience) => this.#readers.tell(frame, audience));
+    this.tail = new Tail(heldBytes);
+    this.#readers = new Readers(this);
+    this.#news = new PresenceNews(room, policy.presence, this.#readers);
+  }
+
+  get position(): Position | undefined {
+    return this.#position;
+  }
+
+  get counts(): FeedCounts {
+    return this.#around.counts;
+  }
+
+  suspect(): void {
+    this.#around.suspect(this);
+  }
+
+  standing(): Frame {
+    return this.#news.standing();
+  }
+
+  failed(error: unknown): void {
+    this.#around.failed(this.room, error);
   }
 
   /** The furthest place that the log is known to have had: of an entry passed on or heard, or of a join's fence. */
@@ -100,11 +112,11 @@ export class Feed implements ChannelListener {
 
   /** A join is under way: what is heard from now on is kept for it, until `expectNoMore`. */
   expectJoin(): void {
-    this.#tail.keep();
+    this.tail.keep();
   }
 
   expectNoMore(): void {
-    this.#tail.release();
+    this.tail.release();
   }
 
   /**
@@ -116,8 +128,8 @@ export class Feed implements ChannelListener {
     this.#version = Math.max(this.#version, version);
     this.#position = position;
     this.#state = "live";
-    for (const entry of this.#tail.entries) this.#hear(entry);
-    if (this.#unsure) this.#around.suspect(this);
+    for (const entry of this.tail.entries) this.#hear(entry);
+    if (this.#unsure) this.suspect();
     this.#unsure = false;
   }
 
@@ -125,8 +137,8 @@ export class Feed implements ChannelListener {
   attach(outlet: Outlet, position: Position, version: number): void {
     const reader = this.#readers.attach(outlet, position, version);
     this.#count.has(this.#readers.size);
-    for (const change of this.#tail.changes) this.#news.replay(change, reader);
-    this.#doubtVersion(position.epoch, Math.max(version, this.#tail.changes.at(-1)?.version ?? 0));
+    for (const change of this.tail.changes) this.#news.replay(change, reader);
+    this.#doubtVersion(position.epoch, Math.max(version, this.tail.changes.at(-1)?.version ?? 0));
     this.#readers.settle(reader);
   }
 
@@ -149,7 +161,7 @@ export class Feed implements ChannelListener {
   }
 
   entry(entry: Entry): void {
-    this.#tail.entry(entry);
+    this.tail.entry(entry);
     if (entry.epoch === this.#left) return;
     if (this.#heard?.epoch !== entry.epoch || entry.seq > this.#heard.seq) this.#heard = positionOf(entry);
     this.#hear(entry);
@@ -160,14 +172,14 @@ export class Feed implements ChannelListener {
   }
 
   presence(change: PresenceChange): void {
-    this.#tail.change(change);
+    this.tail.change(change);
     this.#version = Math.max(this.#version, change.version);
     this.#news.hear(change);
   }
 
   resumed(): void {
     if (this.#state === "opening") this.#unsure = true;
-    else this.#around.suspect(this);
+    else this.suspect();
   }
 
   /**
@@ -214,7 +226,7 @@ export class Feed implements ChannelListener {
   #doubtVersion(epoch: string, known: number): void {
     if (epoch !== this.#position?.epoch || known >= this.#version) return;
     this.#version = known;
-    this.#around.suspect(this);
+    this.suspect();
   }
 
   #hear(entry: Entry): void {
@@ -233,7 +245,7 @@ export class Feed implements ChannelListener {
 
   #doubt(): void {
     this.#broken = true;
-    this.#around.suspect(this);
+    this.suspect();
   }
 
   /** Reads what the channel did not bring, and goes on with what it brought meanwhile. */
@@ -241,28 +253,28 @@ export class Feed implements ChannelListener {
     if (this.#state !== "live") return;
     this.#state = "repairing";
     this.#repairs += 1;
-    this.#around.counts.gapFound();
-    this.#repairing(this.#repairs).catch((error: unknown) => this.#around.failed(this.room, error));
+    this.counts.gapFound();
+    this.#repairing(this.#repairs).catch((error: unknown) => this.failed(error));
   }
 
   async #repairing(repair: number): Promise<void> {
-    this.#tail.keep();
+    this.tail.keep();
     try {
       while (this.#state === "repairing" && this.#position !== undefined) {
         const asked = this.#position;
         const known = this.known ?? asked;
-        const page = await this.#read(asked.seq);
+        const page = await this.read(asked.seq);
         if (this.#state !== "repairing" || repair !== this.#repairs || page === undefined) return;
         this.#goOn(asked, known, page);
       }
     } finally {
-      this.#tail.release();
+      this.tail.release();
     }
   }
 
   /** One step of a repair: it is over once the state is `live` again. */
   #goOn(asked: Position, known: Position, page: Page): void {
-    const heard = this.#tail.entries.filter(({ epoch }) => epoch !== this.#left);
+    const heard = this.tail.entries.filter(({ epoch }) => epoch !== this.#left);
     const on = continueFrom(asked, page.entries, heard);
     for (const entry of on.entries) this.#pass(entry);
     if (on.end === "broken") {
@@ -270,23 +282,23 @@ export class Feed implements ChannelListener {
       this.#doubt();
     } else if (page.head.epoch !== asked.epoch || page.head.seq < known.seq) {
       this.#state = "live";
-      this.#around.suspect(this);
+      this.suspect();
     } else if (on.entries.length === 0 && page.head.seq > asked.seq) {
       this.#restart(page.head, "behind");
     } else if (on.end === "all" && on.at.seq >= page.head.seq) {
       this.#state = "live";
-      this.#around.counts.gapRepaired();
+      this.counts.gapRepaired();
     }
   }
 
-  /** Undefined once the feed is closed. While the log cannot be read for another reason than Redis, readers are told. */
-  async #read(seq: number): Promise<Page | undefined> {
+  /** While the log cannot be read for another reason than Redis, readers are told. */
+  async read(seq: number): Promise<Page | undefined> {
     while (this.#state !== "closed") {
       try {
         return await this.#around.readPage(this.room, seq, this.retention);
       } catch (error) {
         if (!(error instanceof RoomcastError && error.code === "unavailable")) {
-          this.#around.failed(this.room, error);
+          this.failed(error);
           this.#readers.endAll("log_unavailable");
         }
         await this.#around.pause();
@@ -302,6 +314,6 @@ export class Feed implements ChannelListener {
     this.#state = "live";
     this.#broken = false;
     this.#readers.restart(head, reason);
-    for (const entry of this.#tail.entries) if (entry.epoch === head.epoch) this.#hear(entry);
+    for (const entry of this.tail.entries) if (entry.epoch === head.epoch) this.#hear(entry);
   }
 }

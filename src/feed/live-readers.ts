@@ -9,7 +9,11 @@ import type { Line, Reader } from "./reader.ts";
  */
 const COHORT_READERS = 500;
 
-type Written = FeedCounts["written"];
+/** Where a reader goes that cannot take more. */
+export interface SlowReaders {
+  /** Its connection owes more than its bound; it was written to up to `at`, and is not among the live ones any more. */
+  fellBehind(reader: Reader, at: Position): void;
+}
 
 /**
  * Some of a room's live readers, who stand at the same place and have the same frames coming. What is touched at each
@@ -60,13 +64,13 @@ class Cohort {
   }
 
   /** Writes what waits as one frame to each; a reader that cannot take more is handed to `slow`, and no longer in. */
-  flush(written: Written, slow: (reader: Reader, at: Position) => void): void {
+  flush(counts: Pick<FeedCounts, "written">, slow: SlowReaders): void {
     const at = this.#at;
     if (at === undefined || this.#pending.length === 0) return;
     const frame = Frame.joined(this.#pending);
     const { websocket } = frame;
     const count = this.size;
-    written(this.#pending.length, count, websocket.length, at.ts);
+    counts.written(this.#pending.length, count, websocket.length, at.ts);
     this.#pending.length = 0;
     this.#flushing = true;
     for (let place = 0; place < count; place += 1) {
@@ -78,7 +82,7 @@ class Cohort {
       const keepsUp = isByLine ? reader.outlet.keepsUp() : this.#writeBy(reader, frame, place);
       if (keepsUp || this.#readers[place] === undefined) continue;
       this.remove(reader);
-      slow(reader, at);
+      slow.fellBehind(reader, at);
     }
     this.#flushing = false;
     this.#close();
@@ -112,20 +116,16 @@ class Cohort {
  * each reader, in the turn in which it came: what costs is the number of writes, not of messages (docs/decisions/0007).
  * In large rooms one cohort of readers after the other has its turn, so that the event loop is not held.
  */
-export class LiveReaders {
+export class LiveReaders implements SlowReaders {
   #cohorts: readonly Cohort[] = [];
   #size = 0;
-  readonly #written: Written;
-  readonly #slow: (reader: Reader, at: Position) => void;
+  readonly #counts: Pick<FeedCounts, "written">;
+  readonly #slow: SlowReaders;
   #flushing = false;
 
-  /** `slow` gets a reader whose connection owes more than its bound, and the place up to which it was written to. */
-  constructor(written: Written, slow: (reader: Reader, at: Position) => void) {
-    this.#written = written;
-    this.#slow = (reader, at) => {
-      this.#out(reader);
-      slow(reader, at);
-    };
+  constructor(counts: Pick<FeedCounts, "written">, slow: SlowReaders) {
+    this.#counts = counts;
+    this.#slow = slow;
   }
 
   get size(): number {
@@ -167,6 +167,11 @@ export class LiveReaders {
     for (const cohort of this.#cohorts) this.#flushOne(cohort);
   }
 
+  fellBehind(reader: Reader, at: Position): void {
+    this.#out(reader);
+    this.#slow.fellBehind(reader, at);
+  }
+
   #out(reader: Reader): void {
     reader.cohort = undefined;
     this.#size -= 1;
@@ -190,6 +195,6 @@ export class LiveReaders {
   }
 
   #flushOne(cohort: Cohort): void {
-    cohort.flush(this.#written, this.#slow);
+    cohort.flush(this.#counts, this);
   }
 }

@@ -21,6 +21,11 @@ export interface Audience {
   readonly by: string | undefined;
 }
 
+/** Who hears the news. */
+export interface NewsMembers {
+  tell(frame: Frame, audience: Audience): void;
+}
+
 /** What is told together when its time has come. */
 interface Digest {
   readonly joined: Map<string, Member>;
@@ -36,17 +41,17 @@ interface Digest {
 export class PresenceNews {
   readonly #room: string;
   readonly #limits: PresenceNewsLimits;
-  readonly #tell: (frame: Frame, audience: Audience) => void;
+  readonly #members: NewsMembers;
   #crowded = false;
   #version = 0;
   #memberCount = 0;
   /** Most rooms are small and never have one. */
   #digest: Digest | undefined;
 
-  constructor(room: string, limits: PresenceNewsLimits, tell: (frame: Frame, audience: Audience) => void) {
+  constructor(room: string, limits: PresenceNewsLimits, members: NewsMembers) {
     this.#room = room;
     this.#limits = limits;
-    this.#tell = tell;
+    this.#members = members;
   }
 
   hear(change: PresenceChange): void {
@@ -55,7 +60,7 @@ export class PresenceNews {
     if (change.memberCount > this.#limits.upToMembers) this.#crowded = true;
     if (this.#crowded && change.kind !== "userUpdated") this.#collect(change);
     else if (this.#digest !== undefined) hold(this.#digest, change);
-    else this.#tell(this.#single(change), audienceOf(change));
+    else this.#members.tell(this.#single(change), audienceOf(change));
     if (this.#crowded && change.memberCount < this.#limits.againBelowMembers) {
       this.#crowded = false;
       this.#tellDigest(false);
@@ -123,8 +128,8 @@ export class PresenceNews {
       version: this.#version,
     };
     if (partial || digest?.partial === true) event.partial = true;
-    this.#tell(Frame.ofEvent("presence", JSON.stringify(event)), { version: this.#version, by: undefined });
-    for (const update of digest?.updates.values() ?? []) this.#tell(this.#single(update), audienceOf(update));
+    this.#members.tell(Frame.ofEvent("presence", JSON.stringify(event)), { version: this.#version, by: undefined });
+    for (const update of digest?.updates.values() ?? []) this.#members.tell(this.#single(update), audienceOf(update));
   }
 }
 

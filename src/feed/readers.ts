@@ -4,7 +4,7 @@ import type { ServerEvents } from "../protocol.ts";
 import { continueFrom, positionOf, samePosition } from "./catch-up.ts";
 import type { FeedCounts, ResyncReason } from "./feed-counts.ts";
 import { Frame } from "./frame.ts";
-import { LiveReaders } from "./live-readers.ts";
+import { LiveReaders, type SlowReaders } from "./live-readers.ts";
 import type { Audience } from "./presence-news.ts";
 import { type Outlet, Reader } from "./reader.ts";
 import type { Tail } from "./tail.ts";
@@ -12,12 +12,12 @@ import type { Tail } from "./tail.ts";
 /** After `resync` clients come back spread over this long: so much for each, between these bounds, in milliseconds. */
 const RESYNC_SPREAD = { least: 250, perReader: 5, most: 10_000 };
 
-/** What readers need of their feed. */
+/** What readers need of their feed, which is one: closures would be a third of what a room keeps (docs/performance.md). */
 export interface Stream {
   readonly room: string;
   readonly tail: Tail;
   /** The last entry that was passed on; undefined until the feed has started. */
-  position(): Position | undefined;
+  readonly position: Position | undefined;
   readonly counts: FeedCounts;
   /** One page after `seq`, however long that takes; undefined once the feed is closed. */
   read(seq: number): Promise<Page | undefined>;
@@ -29,7 +29,7 @@ export interface Stream {
 }
 
 /** The readers of one feed: the live ones get what is passed on, the others catch up from the log until they are live. */
-export class Readers {
+export class Readers implements SlowReaders {
   readonly #stream: Stream;
   readonly #all = new Map<Outlet, Reader>();
   readonly #live: LiveReaders;
@@ -38,11 +38,7 @@ export class Readers {
 
   constructor(stream: Stream) {
     this.#stream = stream;
-    const { counts } = stream;
-    this.#live = new LiveReaders(
-      (messages, readers, bytes, ts) => counts.written(messages, readers, bytes, ts),
-      (reader, at) => this.#fallBehind(reader, at),
-    );
+    this.#live = new LiveReaders(stream.counts, this);
   }
 
   get size(): number {
@@ -89,7 +85,7 @@ export class Readers {
 
   /** Finds a reader's state from its position and the feed's. */
   settle(reader: Reader): void {
-    const at = this.#stream.position();
+    const at = this.#stream.position;
     if (at === undefined || reader.state === "ended") return;
     this.#settled(reader);
     if (samePosition(reader.position, at)) {
@@ -164,7 +160,7 @@ export class Readers {
   }
 
   /** A live reader that cannot take more reads on by itself, once it drains. */
-  #fallBehind(reader: Reader, at: Position): void {
+  fellBehind(reader: Reader, at: Position): void {
     reader.position = at;
     this.#stream.counts.slowReader();
     this.#goBehind(reader);
@@ -180,7 +176,7 @@ export class Readers {
   /** Writes entries to one reader that is not live, as far as the feed itself has come. False where it owes too much. */
   #write(reader: Reader, entries: readonly Entry[]): boolean {
     const { counts } = this.#stream;
-    const position = this.#stream.position();
+    const position = this.#stream.position;
     for (const entry of entries) {
       if (position !== undefined && entry.seq > position.seq) return true;
       reader.position = positionOf(entry);
@@ -209,7 +205,7 @@ export class Readers {
   }
 
   #goOn(reader: Reader, page: Page): void {
-    const at = this.#stream.position();
+    const at = this.#stream.position;
     const on = continueFrom(reader.position, page.entries, this.#stream.tail.entries);
     if (page.head.epoch !== reader.position.epoch || on.end === "broken" || at === undefined) {
       // What this reader was given is not what the log goes on from; whether the feed's is, it finds itself.

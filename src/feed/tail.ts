@@ -1,6 +1,8 @@
 import type { Entry } from "../log/room-log.ts";
 import type { PresenceChange } from "../presence/presence.ts";
 
+/** What every feed has while nobody needs more: two lists fewer for each room. */
+const NOTHING: never[] = [];
 /** Presence changes kept for joins under way; one that is dropped shows in the version, and `getMembers` mends it. */
 const CHANGES = 200;
 
@@ -11,8 +13,8 @@ const CHANGES = 200;
 export class Tail {
   readonly #maxBytes: number;
   #users = 0;
-  #entries: Entry[] = [];
-  #changes: PresenceChange[] = [];
+  #entries: Entry[] = NOTHING;
+  #changes: PresenceChange[] = NOTHING;
   #bytes = 0;
 
   constructor(maxBytes: number) {
@@ -29,14 +31,18 @@ export class Tail {
 
   /** Keeps from now on, until `release` was called as often as `keep`. */
   keep(): void {
+    if (this.#users === 0) {
+      this.#entries = [];
+      this.#changes = [];
+    }
     this.#users += 1;
   }
 
   release(): void {
     this.#users -= 1;
     if (this.#users === 0) {
-      this.#entries = [];
-      this.#changes = [];
+      this.#entries = NOTHING;
+      this.#changes = NOTHING;
       this.#bytes = 0;
     }
   }

@@ -107,8 +107,14 @@ export class RedisLog implements RoomLog {
   async #findChanged(rooms: readonly SeenRoom[], maxAgeMs: number): Promise<readonly string[]> {
     const keys = rooms.map(({ room }) => this.#keys.meta(room));
     const marks = rooms.map(({ mark }) => mark);
-    const places = readText(await this.#commands.run(FIND_CHANGED, keys, [maxAgeMs, RENEW_LIVES_EVERY_MS, ...marks]));
-    return places.split(" ").flatMap((place) => rooms[Number(place) - 1]?.room ?? []);
+    try {
+      const places = readText(await this.#commands.run(FIND_CHANGED, keys, [maxAgeMs, RENEW_LIVES_EVERY_MS, ...marks]));
+      return places.split(" ").flatMap((place) => rooms[Number(place) - 1]?.room ?? []);
+    } catch (error) {
+      // Behind one address there may be several shards: no script may look at keys of more than one of them.
+      if (error instanceof Error && error.message.startsWith("CROSSSLOT")) return rooms.map(({ room }) => room);
+      throw error;
+    }
   }
 
   async #check({ room, position, retention }: RoomPosition): Promise<Head> {

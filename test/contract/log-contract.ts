@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { removalOf, removalRest } from "../../src/log/removal.ts";
 import type { Entry, Page, Position, RoomLog, SeenRoom } from "../../src/log/room-log.ts";
 import { eventually } from "../support/eventually.ts";
-import { draft, RETENTION, WIDE } from "./drafts.ts";
+import { draft, join, RETENTION, WIDE } from "./drafts.ts";
 import type { World, WorldFactory } from "./world.ts";
 
 const ROOM = "chat:1";
@@ -500,16 +500,7 @@ export function logContract(makeWorld: WorldFactory): void {
     it("answers one head per position, in order, and starts the epoch of a room that has none", async () => {
       const { log, presence } = await makeWorld();
       const stored = await log.append("chat:b", draft("a"));
-      const joined = await presence.join({
-        room: "chat:c",
-        connection: "c1",
-        attempt: 1,
-        user: "ada",
-        name: undefined,
-        state: undefined,
-        maxMembers: 0,
-        retention: RETENTION,
-      });
+      const joined = await presence.join(join("ada", "c1", { room: "chat:c" }));
       const position = { epoch: "", seq: 0, ts: 0 };
       const rooms = ["chat:a", "chat:b", "chat:c"].map((room) => ({ room, position, retention: RETENTION }));
       const heads = await log.check(rooms);
@@ -553,20 +544,7 @@ export function logContract(makeWorld: WorldFactory): void {
         "one that takes another's place",
         ({ log }, room) => Promise.all(["b", "c", "d"].map((id) => log.append(room, draft(id, { retention })))),
       ],
-      [
-        "somebody who comes",
-        ({ presence }, room) =>
-          presence.join({
-            room,
-            connection: "c1",
-            attempt: 1,
-            user: "ada",
-            name: undefined,
-            state: undefined,
-            maxMembers: 0,
-            retention,
-          }),
-      ],
+      ["somebody who comes", ({ presence }, room) => presence.join(join("ada", "c1", { room, retention }))],
       ["a purge", ({ log }, room) => log.purge(room)],
     ];
 

@@ -52,6 +52,10 @@ describeWithRedis("the log's keys in Redis", () => {
         expect(await redis.cluster("KEYSLOT", key)).toBe(slot);
       }
     }
+    // A script over many rooms is refused here: each of them is to be compared.
+    const seen = rooms.map((room) => ({ room, mark: "x", retention: RETENTION }));
+    await expect(redis.mget(rooms.map((room) => keys.meta(room)))).rejects.toThrow("CROSSSLOT");
+    expect(await log.findChanged(seen)).toEqual(new Set(rooms));
     const all = await allKeys(world);
     expect(all.length).toBe(rooms.length * 7);
     for (const key of all) expect(slotsInUse).toContain(await redis.cluster("KEYSLOT", key));

@@ -44,10 +44,12 @@ function live() {
   const counted = { messages: 0 };
   const slow: [Reader, number][] = [];
   const readers = new LiveReaders(
-    (messages, to) => {
-      counted.messages += messages * to;
+    {
+      written(messages, to) {
+        counted.messages += messages * to;
+      },
     },
-    (one, { seq }) => slow.push([one, seq]),
+    { fellBehind: (one, { seq }) => void slow.push([one, seq]) },
   );
   return { readers, counted, slow };
 }

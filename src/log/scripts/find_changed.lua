@@ -2,7 +2,7 @@
 -- KEYS  the meta of each room
 -- ARGV  1 most age, 2 time between the renewals of all keys (in ms), (3 and on) the mark of each room, as check_room told it
 -- Returns the places of those rooms among the keys, with spaces between
--- The only script over the keys of many rooms: it reads, and Roomcast wants one server (docs/operations.md).
+-- The only script over keys of many slots: where that is refused, each room is compared.
 --- @include "now_ms.lua"
 --- @include "mark_of.lua"
 local now, max_age, renew_every_ms = now_ms(), tonumber(ARGV[1]), tonumber(ARGV[2])
