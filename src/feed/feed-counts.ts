@@ -10,6 +10,8 @@ export interface RoomCount {
   has(connections: number): void;
   /** The room's log holds so many messages in so many bytes, as of a comparison with it. */
   logHolds(messages: number, bytes: number): void;
+  /** A message of so many bytes was added since. */
+  logGrew(bytes: number): void;
   /** The feed is closed; nothing more is counted. */
   closed(): void;
 }
@@ -32,7 +34,7 @@ export interface FeedCounts {
 }
 
 const nothing = () => undefined;
-const NO_ROOM: RoomCount = { emitted: nothing, has: nothing, logHolds: nothing, closed: nothing };
+const NO_ROOM: RoomCount = { emitted: nothing, has: nothing, logHolds: nothing, logGrew: nothing, closed: nothing };
 
 /** For feeds that are not those of clients' rooms. */
 export const NOT_COUNTED: FeedCounts = {

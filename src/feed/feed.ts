@@ -32,8 +32,8 @@ export interface FeedPolicy {
 export interface Question {
   readonly position: Position;
   readonly broken: boolean;
-  /** That of the last head, where the feed has nothing to ask but whether something changed since. */
-  readonly mark: string | undefined;
+  /** Where the feed has nothing to ask but whether the room is what it takes it to be. */
+  readonly seen: { readonly version: number; readonly oldest: string } | undefined;
 }
 
 /**
@@ -63,8 +63,12 @@ export class Feed implements ChannelListener, Stream {
   #heard: Position | undefined;
   #version = 0;
   readonly #count: RoomCount;
-  /** What the last comparison found that told nothing new, and where the feed stood. */
-  #agreed: { readonly mark: string; readonly position: Position; readonly version: number } | undefined;
+  /** Of the last head, if that was what the feed took the room to be. */
+  #oldest: string | undefined;
+  /** From this message on the log drops its oldest without saying so: what it holds is known by a comparison only. */
+  #fullAt = 0;
+  /** Up to here the last comparison counted what the log holds. */
+  #countedTo = 0;
   /** The subscription was lost while no join had told a position to compare. */
   #unsure = false;
 
@@ -188,19 +192,21 @@ export class Feed implements ChannelListener, Stream {
    */
   question(): Question | undefined {
     const position = this.#broken ? this.#position : this.known;
-    return position === undefined ? undefined : { position, broken: this.#broken, mark: this.#mark(position) };
+    return position === undefined ? undefined : { position, broken: this.#broken, seen: this.#seen(position) };
   }
 
-  #mark(position: Position): string | undefined {
-    const agreed = this.#agreed;
-    const stands = agreed?.position === position && agreed.version === this.#version;
-    return stands && !this.#broken && !this.#readers.someAhead ? agreed.mark : undefined;
+  #seen(position: Position): Question["seen"] {
+    const isSure = position === this.#position && !this.#broken && !this.#readers.someAhead;
+    if (!isSure || this.#oldest === undefined || position.seq >= this.#fullAt) return undefined;
+    return { version: this.#version, oldest: this.#oldest };
   }
 
   /** Takes the answer of the log: repairs what was missed, or starts anew where the line of numbers broke. */
   compare(asked: Question, head: Head): void {
     if (this.#state === "closed" || this.#position === undefined) return;
     this.#count.logHolds(head.messages, head.bytes);
+    this.#countedTo = head.seq;
+    this.#fullAt = head.seq + this.retention.maxMessages - head.messages;
     this.#comparePresence(head);
     const moved = this.#position.epoch !== asked.position.epoch;
     if (!moved && (head.epoch !== asked.position.epoch || asked.broken)) {
@@ -210,7 +216,7 @@ export class Feed implements ChannelListener, Stream {
     this.#readers.endUnreachable(this.#position);
     if (head.epoch === this.#position.epoch && head.seq > this.#position.seq) this.#repair();
     const agrees = samePosition(head, this.#position) && head.version === this.#version;
-    this.#agreed = agrees ? { mark: head.mark, position: this.#position, version: head.version } : undefined;
+    this.#oldest = agrees ? head.oldest : undefined;
   }
 
   /** Presence counts from the beginning where a room was lost: whoever stays must not wait for the old number. */
@@ -240,6 +246,7 @@ export class Feed implements ChannelListener, Stream {
   #pass(entry: Entry): void {
     this.#position = positionOf(entry);
     if (this.#readers.size > 0) this.#count.emitted();
+    if (entry.seq > this.#countedTo) this.#count.logGrew(entry.body.length);
     this.#readers.pass(entry);
   }
 
@@ -313,6 +320,7 @@ export class Feed implements ChannelListener, Stream {
     this.#position = { epoch: head.epoch, seq: head.seq, ts: head.ts };
     this.#state = "live";
     this.#broken = false;
+    this.#oldest = undefined;
     this.#readers.restart(head, reason);
     for (const entry of this.tail.entries) if (entry.epoch === head.epoch) this.#hear(entry);
   }

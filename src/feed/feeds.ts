@@ -196,14 +196,14 @@ export class Feeds {
     }
   }
 
-  /** Without those that only ask whether something changed since the last comparison, where nothing did. */
+  /** Without those rooms that are what their feeds take them to be. */
   async #changed(asked: readonly Suspect[]): Promise<readonly Suspect[]> {
-    const seen = asked.flatMap(({ feed: { room, retention }, question: { mark } }) =>
-      mark === undefined ? [] : [{ room, mark, retention }],
+    const seen = asked.flatMap(({ feed: { room, retention }, question: { position, seen } }) =>
+      seen === undefined ? [] : [{ room, position, retention, ...seen }],
     );
     if (seen.length === 0) return asked;
     const changed = await this.#options.log.findChanged(seen);
-    return asked.filter(({ feed, question }) => question.mark === undefined || changed.has(feed.room));
+    return asked.filter(({ feed, question }) => question.seen === undefined || changed.has(feed.room));
   }
 
   /** One room whose keys are not what they should be must not keep all others from being compared. */

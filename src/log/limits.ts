@@ -10,6 +10,7 @@ export const MOST_APPENDED_BYTES = 256 * 1024;
 export const SPARE_LIFE_MS = 60_000;
 /**
  * How often a comparison renews the lives of all keys of a room, in milliseconds. Between, an idle room is not written to, in
- * the append-only file and on replicas neither. Far below the two hours by which its keys outlive what speaks of them.
+ * the append-only file and on replicas neither. The keys outlive what speaks of them by two hours, of which the longest grace
+ * takes one.
  */
-export const RENEW_LIVES_EVERY_MS = 600_000;
+export const RENEW_LIVES_EVERY_MS = 1_800_000;

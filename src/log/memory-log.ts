@@ -83,17 +83,18 @@ export class MemoryLog implements RoomLog {
       const room = this.open(name, retention);
       if (room.isFork(position)) room.epoch = this.#epochs.next();
       room.trim(this.#now(), retention);
-      const { version, memberCount, size, mark } = room;
-      return { ...room.position, version, memberCount, ...size, mark };
+      const { version, memberCount, size, oldest } = room;
+      return { ...room.position, version, memberCount, ...size, oldest };
     });
   }
 
   async findChanged(rooms: readonly SeenRoom[]): Promise<ReadonlySet<string>> {
     if (rooms.length > MOST_CHECKS) throw new RangeError(`at most ${MOST_CHECKS} rooms at a time`);
-    const changed = rooms.filter(({ room: name, mark, retention }) => {
+    const changed = rooms.filter(({ room: name, position: { epoch, seq, ts }, version, oldest, retention }) => {
       const room = this.open(name, retention);
       room.trim(this.#now(), retention);
-      return room.mark !== mark;
+      const isEnd = room.epoch === epoch && room.seq === seq && room.ts === ts;
+      return !isEnd || room.version !== version || room.oldest !== oldest;
     });
     return new Set(changed.map(({ room }) => room));
   }

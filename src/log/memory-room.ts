@@ -38,9 +38,9 @@ export class MemoryRoom {
     return { messages: this.#entries.length, bytes: this.#bytes };
   }
 
-  /** Of a head: another one after each change. */
-  get mark(): string {
-    return [this.epoch, this.seq, this.version, this.#firstSeq()].join("/");
+  /** The number of the first entry that is kept. */
+  get oldest(): string {
+    return String(this.#firstSeq());
   }
 
   /** Whether the log is not what a node was already given. */

@@ -106,7 +106,9 @@ export class RedisLog implements RoomLog {
 
   async #findChanged(rooms: readonly SeenRoom[], maxAgeMs: number): Promise<readonly string[]> {
     const keys = rooms.map(({ room }) => this.#keys.meta(room));
-    const marks = rooms.map(({ mark }) => mark);
+    const marks = rooms.map(({ position: { epoch, seq, ts }, version, oldest }) =>
+      [epoch, seq, ts, version, oldest].join("/"),
+    );
     try {
       const places = readText(await this.#commands.run(FIND_CHANGED, keys, [maxAgeMs, RENEW_LIVES_EVERY_MS, ...marks]));
       return places.split(" ").flatMap((place) => rooms[Number(place) - 1]?.room ?? []);
@@ -136,7 +138,7 @@ export class RedisLog implements RoomLog {
       SPARE_LIFE_MS,
       RENEW_LIVES_EVERY_MS,
     ]);
-    const head = readWords(reply, ["epoch", "seq", "ts", "version", "memberCount", "messages", "bytes", "mark"]);
+    const head = readWords(reply, ["epoch", "seq", "ts", "version", "memberCount", "messages", "bytes", "oldest"]);
     return {
       epoch: head.epoch,
       seq: Number(head.seq),
@@ -145,7 +147,7 @@ export class RedisLog implements RoomLog {
       memberCount: Number(head.memberCount),
       messages: Number(head.messages),
       bytes: Number(head.bytes),
-      mark: head.mark,
+      oldest: head.oldest,
     };
   }
 }

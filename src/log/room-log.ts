@@ -120,8 +120,8 @@ export interface RoomLog {
   check(positions: readonly RoomPosition[]): Promise<readonly Head[]>;
 
   /**
-   * Which of these rooms are no longer as `check` told them, or have something for it to do. All others it would answer as
-   * before, and it costs a tenth to hear that. One failing fails all, with `unavailable`. At most 500 at a time.
+   * Which of these rooms are not as they are taken to be, or have something for `check` to do. It costs a tenth of a check, and
+   * changes nothing. One failing fails all, with `unavailable`. At most 500 at a time.
    */
   findChanged(rooms: readonly SeenRoom[]): Promise<ReadonlySet<string>>;
 }
@@ -132,11 +132,10 @@ export interface RoomPosition {
   readonly retention: Retention;
 }
 
-/** A room and the mark of the last head that `check` told of it. */
-export interface SeenRoom {
-  readonly room: string;
-  readonly mark: string;
-  readonly retention: Retention;
+/** A room as somebody takes it to be: where its log ends, the version of its presence, and `oldest` of the last head. */
+export interface SeenRoom extends RoomPosition {
+  readonly version: number;
+  readonly oldest: string;
 }
 
 /** The end of a room's log, how much it holds, and the version of its presence. */
@@ -146,6 +145,6 @@ export interface Head extends Position {
   /** Entries that are kept, and the bytes of their bodies as they were appended. */
   readonly messages: number;
   readonly bytes: number;
-  /** For `findChanged`: it changes with everything else here. */
-  readonly mark: string;
+  /** Another one after entries were trimmed for their age or size; after others were for their number, it may be the same. */
+  readonly oldest: string;
 }

@@ -36,8 +36,8 @@ export class RoomTally implements RoomCount {
   /** Among the busy rooms of that window. */
   busy = false;
   open = true;
-  /** What the room's log holds, as of the last comparison; undefined before the first. */
-  log: { readonly messages: number; readonly bytes: number } | undefined;
+  /** What the room's log holds, by the last comparison and what came since; undefined before the first. */
+  log: { messages: number; bytes: number } | undefined;
   readonly #shared: RoomsCounted;
 
   constructor(room: string, type: TypeTally, shared: RoomsCounted) {
@@ -67,6 +67,12 @@ export class RoomTally implements RoomCount {
 
   logHolds(messages: number, bytes: number): void {
     this.log = { messages, bytes };
+  }
+
+  logGrew(bytes: number): void {
+    if (this.log === undefined) return;
+    this.log.messages += 1;
+    this.log.bytes += bytes;
   }
 
   closed(): void {

@@ -1,4 +1,4 @@
-import type { Draft, Position, Retention } from "../../src/log/room-log.ts";
+import type { Draft, Head, Position, Retention, SeenRoom } from "../../src/log/room-log.ts";
 import type { JoinRequest } from "../../src/presence/presence.ts";
 
 export const RETENTION: Retention = { maxMessages: 1_000, maxBytes: 8 * 1024 * 1024, maxAgeMs: 3_600_000 };
@@ -24,6 +24,12 @@ export function draft(id: string, options: DraftOptions = {}): Draft {
     known,
     retention: { ...RETENTION, ...retention },
   };
+}
+
+/** A room as a node takes it to be that was told this head. */
+export function seenAs(head: Head | undefined, room: string, retention: Retention = RETENTION): SeenRoom {
+  const { epoch = "", seq = 0, ts = 0, version = 0, oldest = "" } = head ?? {};
+  return { room, position: { epoch, seq, ts }, version, oldest, retention };
 }
 
 export function join(user: string, connection: string, options: Partial<JoinRequest> = {}): JoinRequest {

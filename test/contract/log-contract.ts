@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { removalOf, removalRest } from "../../src/log/removal.ts";
-import type { Entry, Page, Position, RoomLog, SeenRoom } from "../../src/log/room-log.ts";
+import type { Entry, Page, Position, RoomLog } from "../../src/log/room-log.ts";
 import { eventually } from "../support/eventually.ts";
-import { draft, join, RETENTION, WIDE } from "./drafts.ts";
+import { draft, join, RETENTION, seenAs, WIDE } from "./drafts.ts";
 import type { World, WorldFactory } from "./world.ts";
 
 const ROOM = "chat:1";
@@ -505,11 +505,11 @@ export function logContract(makeWorld: WorldFactory): void {
       const rooms = ["chat:a", "chat:b", "chat:c"].map((room) => ({ room, position, retention: RETENTION }));
       const heads = await log.check(rooms);
       const empty = { messages: 0, bytes: 0 };
-      const mark = expect.stringMatching(/^\S+$/);
+      const oldest = expect.stringMatching(/^\S+$/);
       expect(heads).toEqual([
-        { epoch: expect.stringMatching(/^[\w-]{8,64}$/), seq: 0, ts: 0, version: 0, memberCount: 0, ...empty, mark },
-        { ...positionOf(stored), version: 0, memberCount: 0, messages: 1, bytes: expect.any(Number), mark },
-        { ...joined.position, version: 1, memberCount: 1, ...empty, mark },
+        { epoch: expect.stringMatching(/^[\w-]{8,64}$/), seq: 0, ts: 0, version: 0, memberCount: 0, ...empty, oldest },
+        { ...positionOf(stored), version: 0, memberCount: 0, messages: 1, bytes: expect.any(Number), oldest },
+        { ...joined.position, version: 1, memberCount: 1, ...empty, oldest },
       ]);
       expect(new Set(heads.map(({ epoch }) => epoch)).size).toBe(3);
       expect(await log.check(rooms)).toEqual(heads);
@@ -555,7 +555,7 @@ export function logContract(makeWorld: WorldFactory): void {
       const seen = async () => {
         const position = { epoch: "", seq: 0, ts: 0 };
         const heads = await world.log.check(rooms.map((room) => ({ room, position, retention })));
-        return rooms.map((room, index) => ({ room, mark: heads[index]?.mark ?? "", retention }));
+        return rooms.map((room, index) => seenAs(heads[index], room, retention));
       };
       const before = await seen();
       expect(await world.log.findChanged(before)).toEqual(new Set());
@@ -563,6 +563,21 @@ export function logContract(makeWorld: WorldFactory): void {
       await change(world, "chat:217");
       expect(await world.log.findChanged(before)).toEqual(new Set(["chat:0", "chat:217"]));
       expect(await world.log.findChanged(await seen())).toEqual(new Set());
+    });
+
+    it("takes a room for what it is where the node heard of its messages, and knows them by number and time", async () => {
+      const { log } = await makeWorld();
+      const room = "chat:a";
+      const position = { epoch: "", seq: 0, ts: 0 };
+      await log.append(room, draft("a"));
+      const [head] = await log.check([{ room, position, retention: RETENTION }]);
+      const second = await log.append(room, draft("b"));
+      const seen = { ...seenAs(head, room), position: positionOf(second) };
+      expect(await log.findChanged([seen])).toEqual(new Set());
+      for (const other of [{ epoch: "other" }, { seq: 3 }, { ts: second.ts + 1 }]) {
+        const taken = { ...seen, position: { ...seen.position, ...other } };
+        expect(await log.findChanged([taken])).toEqual(new Set([room]));
+      }
     });
 
     it("finds a room whose oldest message is too old to be kept, and looks at each by its own age", async () => {
@@ -577,13 +592,13 @@ export function logContract(makeWorld: WorldFactory): void {
       }
       const position = { epoch: "", seq: 0, ts: 0 };
       const [first, second] = await log.check(rooms.map(({ room }) => ({ room, position, retention: RETENTION })));
-      const seen = [first, second].map((head, index) => ({ mark: head?.mark ?? "", ...rooms[index] }) as SeenRoom);
+      const seen = rooms.map(({ room, retention }, index) => seenAs([first, second][index], room, retention));
       await eventually(async () => expect(await log.findChanged(seen)).toEqual(new Set(["chat:short"])));
     });
 
     it("[G9] takes at most 500 at a time", async () => {
       const { log } = await makeWorld();
-      const rooms = Array.from({ length: 501 }, (_, i) => ({ room: `chat:${i}`, mark: "x", retention: RETENTION }));
+      const rooms = Array.from({ length: 501 }, (_, i) => seenAs(undefined, `chat:${i}`));
       await expect(log.findChanged(rooms)).rejects.toThrow("at most 500");
       expect((await log.findChanged(rooms.slice(1))).size).toBe(500);
       expect(await log.findChanged([])).toEqual(new Set());

@@ -4,7 +4,7 @@ import type { Appended, Position } from "../../src/log/room-log.ts";
 import { eventually } from "../support/eventually.ts";
 import { type PrivateRedis, startRedis } from "../support/private-redis.ts";
 import { describeWithRedis } from "../support/redis.ts";
-import { draft, join, RETENTION, WIDE } from "./drafts.ts";
+import { draft, join, RETENTION, seenAs, WIDE } from "./drafts.ts";
 import { connected, type RedisWorld, redisWorld } from "./redis-world.ts";
 
 const ROOM = "chat:1";
@@ -53,7 +53,7 @@ describeWithRedis("the log's keys in Redis", () => {
       }
     }
     // A script over many rooms is refused here: each of them is to be compared.
-    const seen = rooms.map((room) => ({ room, mark: "x", retention: RETENTION }));
+    const seen = rooms.map((room) => seenAs(undefined, room));
     await expect(redis.mget(rooms.map((room) => keys.meta(room)))).rejects.toThrow("CROSSSLOT");
     expect(await log.findChanged(seen)).toEqual(new Set(rooms));
     const all = await allKeys(world);
@@ -109,7 +109,7 @@ describeWithRedis("the log's keys in Redis", () => {
     const position = { epoch: "", seq: 0, ts: 0 };
     for (const room of rooms) await log.append(room, draft("a"));
     const heads = await log.check(rooms.map((room) => ({ room, position, retention: RETENTION })));
-    const seen = rooms.map((room, index) => ({ room, mark: heads[index]?.mark ?? "", retention: RETENTION }));
+    const seen = rooms.map((room, index) => seenAs(heads[index], room));
     expect(await log.findChanged(seen)).toEqual(new Set());
     await redis.hset(keys.meta("chat:due"), "renewed", Date.now() - RENEW_LIVES_EVERY_MS);
     await redis.del(keys.meta("chat:gone"), keys.meta("chat:broken"));

@@ -375,14 +375,16 @@ export class FeedModel {
   }
 
   #compare(question: Question): void {
-    this.#ask(() => (question.mark === this.#mark ? undefined : this.#check(question.position))).then(
+    this.#ask(() => (this.#isAs(question) ? undefined : this.#check(question.position))).then(
       (head) => head !== undefined && this.#feed.compare(question, head),
       () => this.#suspect(),
     );
   }
 
-  get #mark(): string {
-    return [this.#epoch, this.#lastSeq, this.#lastTs].join("/");
+  /** As `findChanged` would answer. */
+  #isAs({ position: { epoch, seq, ts }, seen }: Question): boolean {
+    const isEnd = epoch === this.#epoch && seq === this.#lastSeq && ts === this.#lastTs;
+    return isEnd && seen?.version === 0 && seen.oldest === (this.#log[0]?.seq.toString() ?? "-");
   }
 
   #check(known: Position): Head {
@@ -398,7 +400,7 @@ export class FeedModel {
       memberCount: 0,
       messages: 0,
       bytes: 0,
-      mark: this.#mark,
+      oldest: this.#log[0]?.seq.toString() ?? "-",
     };
   }
 }

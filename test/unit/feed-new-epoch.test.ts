@@ -42,7 +42,7 @@ it("[G3] who joined in the new epoch before the feed knew of it goes on from the
   feed.attach(late.outlet, { epoch: "e2", seq: 11, ts: 110 }, 0);
   const question = feed.question();
   if (question === undefined) throw new Error("a feed that has started can be compared");
-  feed.compare(question, { ...head, version: 0, memberCount: 0, messages: 0, bytes: 0, mark: "" });
+  feed.compare(question, { ...head, version: 0, memberCount: 0, messages: 0, bytes: 0, oldest: "-" });
   await eventually(() => expect(late.heard).toEqual(["message"]));
   expect(early.heard).toEqual(["resync"]);
 });
@@ -71,7 +71,7 @@ it("[G3] what is left of an epoch that is over, and comes late, ends nobody's st
   feed.start(at("e1", 5), 0);
   const question = feed.question();
   if (question === undefined) throw new Error("a feed that has started can be compared");
-  feed.compare(question, { ...at("e2", 8), version: 0, memberCount: 0, messages: 0, bytes: 0, mark: "" });
+  feed.compare(question, { ...at("e2", 8), version: 0, memberCount: 0, messages: 0, bytes: 0, oldest: "-" });
   feed.attach({ connection: "c", write, offer: write, ...DRAINED }, at("e2", 8), 0);
   feed.entry(entry("e1", 6));
   feed.entry(entry("e2", 9));
@@ -90,7 +90,7 @@ it("[G3] what is left of an epoch that is over, and comes late, ends nobody's st
   expect(suspected).toEqual([feed]);
   const again = feed.question();
   if (again === undefined) throw new Error("a feed that has started can be compared");
-  feed.compare(again, { ...at("e1", 7), version: 0, memberCount: 0, messages: 0, bytes: 0, mark: "" });
+  feed.compare(again, { ...at("e1", 7), version: 0, memberCount: 0, messages: 0, bytes: 0, oldest: "-" });
   feed.attach({ connection: "d", write, offer: write, ...DRAINED }, at("e1", 7), 0);
   feed.entry(entry("e1", 8));
   await eventually(() => expect(heard.slice(4).map(([name]) => name)).toEqual(["resync", "message"]));

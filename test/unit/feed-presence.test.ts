@@ -39,7 +39,7 @@ function openFeed() {
   const compare = (version: number) => {
     const question = feed.question();
     if (question !== undefined)
-      feed.compare(question, { ...AT, version, memberCount: version, messages: 0, bytes: 0, mark: "" });
+      feed.compare(question, { ...AT, version, memberCount: version, messages: 0, bytes: 0, oldest: "-" });
   };
   return { feed, join, compare, suspected: () => suspected };
 }

@@ -3,11 +3,13 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { RoomcastError } from "../../src/errors.ts";
 import { NOT_COUNTED } from "../../src/feed/feed-counts.ts";
 import { Feeds } from "../../src/feed/feeds.ts";
+import type { Outlet } from "../../src/feed/reader.ts";
 import type { ChannelListener, RoomChannels } from "../../src/feed/room-channels.ts";
 import { Intervals } from "../../src/intervals.ts";
 import type { Head, Page, Position, RoomLog, RoomPosition, SeenRoom } from "../../src/log/room-log.ts";
 
-const RETENTION = { maxMessages: 1_000, maxBytes: 1_000_000, maxAgeMs: 1_000_000 };
+const FULL = 1_000;
+const RETENTION = { maxMessages: FULL, maxBytes: 1_000_000, maxAgeMs: 1_000_000 };
 const START: Position = { epoch: "e1", seq: 0, ts: 0 };
 const LINGER_MS = 5_000;
 
@@ -43,14 +45,22 @@ class QuietLog implements RoomLog {
   async check(positions: readonly RoomPosition[]): Promise<readonly Head[]> {
     this.checks.push(positions.length);
     await turn();
-    return positions.map(() => ({ ...this.head, epoch: this.epoch, memberCount: 0, messages: 0, bytes: 0, mark: "m" }));
+    return positions.map(() => ({
+      ...this.head,
+      epoch: this.epoch,
+      memberCount: 0,
+      messages: 0,
+      bytes: 0,
+      oldest: "m",
+    }));
   }
 
   async findChanged(rooms: readonly SeenRoom[]): Promise<ReadonlySet<string>> {
     this.looks.push(rooms.length);
-    expect(rooms.every(({ mark }) => mark === "m")).toBe(true);
     await turn();
-    return new Set(rooms.map(({ room }) => room).filter((room) => this.changed.has(room)));
+    const { seq, version } = this.head;
+    const isAs = (room: SeenRoom) => room.oldest === "m" && room.position.seq === seq && room.version === version;
+    return new Set(rooms.filter((room) => !isAs(room) || this.changed.has(room.room)).map(({ room }) => room));
   }
 }
 
@@ -139,18 +149,48 @@ describe("the feeds of a node", () => {
     expect(await compare()).toEqual({ looks: [3], checks: [1] });
     log.changed.clear();
 
-    // Each of these knows something now that the mark does not: an entry, a version, a join that was told more.
-    channels.listening.get("chat:0")?.entry({ epoch: "e1", seq: 1, ts: 1, prev: 0, body: Buffer.from("{}") });
-    log.head = { ...START, seq: 1, ts: 1, version: 0 };
-    expect(await compare()).toEqual({ looks: [2], checks: [1] });
+    // What it heard since, it knows.
+    const hear = (room: string, seq: number) =>
+      channels.listening.get(room)?.entry({ epoch: "e1", seq, ts: seq, prev: seq - 1, body: Buffer.from("{}") });
+    for (const room of ["chat:0", "chat:1", "chat:2"]) hear(room, 1);
+    log.head = { ...log.head, seq: 1, ts: 1 };
     expect(await compare()).toEqual({ looks: [3], checks: [0] });
     const user = { id: "ada", connections: 1 };
     const change = { kind: "userJoined", user, memberCount: 1, version: 1, by: "c1" } as const;
-    channels.listening.get("chat:2")?.presence(change);
+    for (const room of ["chat:0", "chat:1"]) channels.listening.get(room)?.presence(change);
     log.head.version = 1;
-    expect(await compare()).toEqual({ looks: [2], checks: [1] });
-    channels.listening.get("chat:1")?.entry({ epoch: "e1", seq: 9, ts: 9, prev: 8, body: Buffer.from("{}") });
-    expect((await compare()).checks).toContain(1);
+    expect(await compare()).toEqual({ looks: [3], checks: [1] });
+    // There is more than it has; and once the log is full, what it holds is to be asked for.
+    hear("chat:1", 9);
+    expect((await compare()).checks[0]).toBe(1);
+    for (const room of ["chat:0", "chat:2"]) for (let seq = 2; seq <= FULL + 1; seq++) hear(room, seq);
+    log.head = { ...log.head, seq: FULL + 1, ts: FULL + 1 };
+    expect((await compare()).looks).toEqual([]);
+  });
+
+  it("[G5] a feed whose chain broke, or that somebody waits for in another epoch, asks for a comparison", async () => {
+    const log = new QuietLog();
+    const { feeds, channels, open } = feedsOver(log);
+    await open(2);
+    feeds.suspectAll();
+    await vi.waitFor(() => expect(log.checks).toEqual([2]));
+    await turn();
+    channels.listening.get("chat:0")?.entry({ epoch: "e1", seq: 1, ts: 5, prev: 4, body: Buffer.from("{}") });
+    await vi.waitFor(() => expect(log.checks).toEqual([2, 1]));
+    await turn();
+    const written: string[] = [];
+    const outlet: Outlet = {
+      connection: "c1",
+      line: undefined,
+      keepsUp: () => true,
+      write: (frame) => written.push(frame.websocket.toString()) > 0,
+      offer: () => true,
+      drained: () => Promise.resolve(),
+    };
+    feeds.get("chat:1")?.attach(outlet, { epoch: "e2", seq: 0, ts: 0 }, 0);
+    feeds.suspectAll();
+    await vi.waitFor(() => expect(written.join("")).toContain("resync"));
+    expect(log.looks).toEqual([]);
   });
 
   it("[G5] where many rooms were lost at once, all members are put back before any is told", async () => {

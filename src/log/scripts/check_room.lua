@@ -3,15 +3,14 @@
 -- KEYS  1 meta, 2 log, 3 presence, 4 members, 5 removed
 -- ARGV  1 2 3 epoch, seq and ts that the node knows, 4 epoch to start if one is needed, 5 most bytes, 6 most age, 7 life
 --       of dedupe entries, 8 longest time between an append's renewals, 9 time between those of all keys (times in ms)
--- Returns "epoch seq ts version members messages bytes mark": messages and bytes are what the log holds, the mark is for
--- find_changed
+-- Returns "epoch seq ts version members messages bytes oldest": messages and bytes are what the log holds, oldest is "-" where
+-- nothing was trimmed for age or size yet, or all
 --- @include "integer.lua"
 --- @include "now_ms.lua"
 --- @include "is_fork.lua"
 --- @include "trim_log.lua"
 --- @include "renew_lives.lua"
 --- @include "open_room.lua"
---- @include "mark_of.lua"
 local meta, log, presence, members, removed = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local known_epoch, known_seq, known_ts, fresh_epoch = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local max_bytes, max_age, dedupe_ms, spare_ms = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -47,4 +46,4 @@ if first then
   bytes = (appended or 0) - tonumber(first[2][8]) + #first[2][6]
 end
 return table.concat({ epoch, integer(seq), integer(ts), integer(version), redis.call("ZCARD", members), integer(messages),
-  integer(bytes), mark_of(state) }, " ")
+  integer(bytes), state[5] or "-" }, " ")
