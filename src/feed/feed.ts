@@ -65,7 +65,7 @@ export class Feed implements ChannelListener, Stream {
   readonly #count: RoomCount;
   /** Of the last head, if that was what the feed took the room to be. */
   #oldest: string | undefined;
-  /** From this message on the log drops its oldest without saying so: what it holds is known by a comparison only. */
+  /** With each message after this one the log drops its oldest: what it holds then is known by a comparison only. */
   #fullAt = 0;
   /** Up to here the last comparison counted what the log holds. */
   #countedTo = 0;
@@ -197,7 +197,8 @@ export class Feed implements ChannelListener, Stream {
 
   #seen(position: Position): Question["seen"] {
     const isSure = position === this.#position && !this.#broken && !this.#readers.someAhead;
-    if (!isSure || this.#oldest === undefined || position.seq >= this.#fullAt) return undefined;
+    const isCounted = position.seq <= Math.max(this.#fullAt, this.#countedTo);
+    if (!isSure || !isCounted || this.#oldest === undefined) return undefined;
     return { version: this.#version, oldest: this.#oldest };
   }
 

@@ -179,8 +179,10 @@ export class Feeds {
   }
 
   async #compare(asked: readonly Suspect[]): Promise<void> {
+    let rest = asked;
     try {
       const changed = await this.#changed(asked);
+      rest = changed;
       const heads = await this.#options.log.check(
         changed.map(({ feed: { room, retention }, question: { position } }) => ({ room, position, retention })),
       );
@@ -192,7 +194,7 @@ export class Feeds {
       await Promise.all(broken.map(({ feed }) => this.#options.lost(feed.room)));
       for (const { feed, question, head } of answers) feed.compare(question, head);
     } catch (error) {
-      await this.#compareLater(asked, error);
+      await this.#compareLater(rest, error);
     }
   }
 

@@ -3,6 +3,7 @@ import type { PresenceChange } from "../presence/presence.ts";
 
 /** What every feed has while nobody needs more: two lists fewer for each room. */
 const NOTHING: never[] = [];
+Object.freeze(NOTHING);
 /** Presence changes kept for joins under way; one that is dropped shows in the version, and `getMembers` mends it. */
 const CHANGES = 200;
 

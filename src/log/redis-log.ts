@@ -1,4 +1,5 @@
 import type { Redis } from "ioredis";
+import { RoomcastError } from "../errors.ts";
 import { storeFailure } from "../redis/failure.ts";
 import type { Keys } from "../redis/keys.ts";
 import { readList, readText, readWords } from "../redis/reply.ts";
@@ -113,9 +114,9 @@ export class RedisLog implements RoomLog {
       const places = readText(await this.#commands.run(FIND_CHANGED, keys, [maxAgeMs, RENEW_LIVES_EVERY_MS, ...marks]));
       return places.split(" ").flatMap((place) => rooms[Number(place) - 1]?.room ?? []);
     } catch (error) {
+      if (error instanceof RoomcastError) throw error;
       // Behind one address there may be several shards: no script may look at keys of more than one of them.
-      if (error instanceof Error && error.message.startsWith("CROSSSLOT")) return rooms.map(({ room }) => room);
-      throw error;
+      return rooms.map(({ room }) => room);
     }
   }
 

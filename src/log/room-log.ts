@@ -120,8 +120,7 @@ export interface RoomLog {
   check(positions: readonly RoomPosition[]): Promise<readonly Head[]>;
 
   /**
-   * Which of these rooms are not as they are taken to be, or have something for `check` to do. It costs a tenth of a check, and
-   * changes nothing. One failing fails all, with `unavailable`. At most 500 at a time.
+   * Which of these rooms are not as they are taken to be, or have something for `check` to do. It costs a tenth of a check. One failing fails all, with `unavailable`. At most 500 at a time.
    */
   findChanged(rooms: readonly SeenRoom[]): Promise<ReadonlySet<string>>;
 }
@@ -145,6 +144,6 @@ export interface Head extends Position {
   /** Entries that are kept, and the bytes of their bodies as they were appended. */
   readonly messages: number;
   readonly bytes: number;
-  /** Another one after entries were trimmed for their age or size; after others were for their number, it may be the same. */
+  /** Of the first entry that was kept when some were trimmed for their age or size: another one after the next time, as a rule. */
   readonly oldest: string;
 }

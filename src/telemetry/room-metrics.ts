@@ -102,7 +102,7 @@ export class RoomMetrics {
     for (const [{ name, emits }, { isNew }] of this.#chosen) put({ room_type: name }, isNew ? 0 : emits);
   }
 
-  /** What the logs of the chosen rooms hold. The others have no sum: a log is looked at where its room is compared. */
+  /** What the logs of the chosen rooms hold. The others have no sum: what a log holds is known of rooms with members here. */
   collectLogs(value: "messages" | "bytes", put: Put): void {
     for (const tally of this.#series.keys()) if (tally.log !== undefined) put(labelsOf(tally), tally.log[value]);
   }

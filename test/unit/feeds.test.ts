@@ -163,8 +163,8 @@ describe("the feeds of a node", () => {
     // There is more than it has; and once the log is full, what it holds is to be asked for.
     hear("chat:1", 9);
     expect((await compare()).checks[0]).toBe(1);
-    for (const room of ["chat:0", "chat:2"]) for (let seq = 2; seq <= FULL + 1; seq++) hear(room, seq);
-    log.head = { ...log.head, seq: FULL + 1, ts: FULL + 1 };
+    for (const room of ["chat:0", "chat:2"]) for (let seq = 2; seq <= FULL + 2; seq++) hear(room, seq);
+    log.head = { ...log.head, seq: FULL + 2, ts: FULL + 2 };
     expect((await compare()).looks).toEqual([]);
   });
 

@@ -66,6 +66,8 @@ describe("rooms with series of their own", () => {
     };
     expect(held("messages")).toEqual([["chat:large", 3]]);
     expect(held("bytes")).toEqual([["chat:large", 900]]);
+    room("chat:large").logGrew(50);
+    expect([...held("messages"), ...held("bytes")].map(([, value]) => value)).toEqual([4, 950]);
     room("chat:large").closed();
     expect(held("bytes")).toEqual([]);
   });

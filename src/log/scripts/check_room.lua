@@ -4,7 +4,7 @@
 -- ARGV  1 2 3 epoch, seq and ts that the node knows, 4 epoch to start if one is needed, 5 most bytes, 6 most age, 7 life
 --       of dedupe entries, 8 longest time between an append's renewals, 9 time between those of all keys (times in ms)
 -- Returns "epoch seq ts version members messages bytes oldest": messages and bytes are what the log holds, oldest is "-" where
--- nothing was trimmed for age or size yet, or all
+-- nothing was stored yet, or all was trimmed
 --- @include "integer.lua"
 --- @include "now_ms.lua"
 --- @include "is_fork.lua"
@@ -22,15 +22,15 @@ if epoch == known_epoch and is_fork(log, seq, ts, known_seq, known_ts) then
   epoch = fresh_epoch
   redis.call("HSET", meta, "epoch", epoch)
 end
-local state = redis.call("HMGET", meta, "epoch", "seq", "ts", "version", "oldest", "cum", "renewed")
-local appended, renewed = tonumber(state[6]), tonumber(state[7])
-if state[5] and tonumber(state[5]) < now - max_age then
-  local floor, oldest = trim_log(log, seq + 1, appended, max_bytes, now - max_age)
+local state = redis.call("HMGET", meta, "oldest", "cum", "renewed")
+local oldest, appended, renewed = state[1], tonumber(state[2]), tonumber(state[3])
+if oldest and tonumber(oldest) < now - max_age then
+  local floor, kept = trim_log(log, seq + 1, appended, max_bytes, now - max_age)
   if redis.call("XLEN", log) > 0 then
-    state[5] = integer(oldest)
-    redis.call("HSET", meta, "floor", integer(floor), "oldest", state[5])
+    oldest = integer(kept)
+    redis.call("HSET", meta, "floor", integer(floor), "oldest", oldest)
   else
-    state[5] = false
+    oldest = false
     redis.call("HDEL", meta, "floor", "oldest")
   end
 end
@@ -46,4 +46,4 @@ if first then
   bytes = (appended or 0) - tonumber(first[2][8]) + #first[2][6]
 end
 return table.concat({ epoch, integer(seq), integer(ts), integer(version), redis.call("ZCARD", members), integer(messages),
-  integer(bytes), state[5] or "-" }, " ")
+  integer(bytes), oldest or "-" }, " ")
