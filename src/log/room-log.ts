@@ -120,7 +120,9 @@ export interface RoomLog {
   check(positions: readonly RoomPosition[]): Promise<readonly Head[]>;
 
   /**
-   * Which of these rooms are not as they are taken to be, or have something for `check` to do. It costs a tenth of a check. One failing fails all, with `unavailable`. At most 500 at a time.
+   * Which of these rooms are not as they are taken to be, or have something for `check` to do: in Redis it costs a sixth of that
+   * (docs/performance.md). Where the store cannot look at many rooms at once, all of them. One failing fails all, with
+   * `unavailable`. At most 500 at a time.
    */
   findChanged(rooms: readonly SeenRoom[]): Promise<ReadonlySet<string>>;
 }

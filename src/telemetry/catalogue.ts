@@ -90,7 +90,7 @@ export const METRICS = {
   },
   roomcast_room_log_messages: {
     kind: "gauge",
-    help: "Messages that a room's log holds, for the rooms that matter now, as of half a minute ago at most, and what this node heard since",
+    help: "Messages that a room's log holds, for the rooms that matter now, by the last comparison and what this node heard since",
     labels: ROOM_LABELS,
   },
   roomcast_room_log_bytes: {
