@@ -122,7 +122,14 @@ export function redisStore(
   });
   const memory = new MemoryGauge(reads, intervals);
   return {
-    log: new RedisLog({ commands, reads, keys, dedupeMs, outbox }),
+    log: new RedisLog({
+      commands,
+      reads,
+      keys,
+      dedupeMs,
+      outbox,
+      lookRefused: (error) => log.warn({ err: error }, "Redis refuses to look at many rooms at once: each is compared"),
+    }),
     presence,
     bans: new RedisBans({ commands, reads, keys }),
     index: presence,

@@ -42,6 +42,8 @@ export interface RedisLogOptions {
   readonly dedupeMs: number;
   /** Where messages are left for webhooks. */
   readonly outbox?: EventOutbox;
+  /** Told the first time that Redis refuses to look at several rooms at once, which makes comparisons dear and nothing else. */
+  lookRefused?(error: unknown): void;
 }
 
 /** The log in Redis: a stream and a hash a room, each step one script. Entries read carry the epoch of the log's end. */
@@ -52,13 +54,16 @@ export class RedisLog implements RoomLog {
   readonly #dedupeMs: number;
   readonly #appends: RedisAppends;
   readonly #epochs = new Epochs();
+  readonly #lookRefused: RedisLogOptions["lookRefused"];
+  #toldOfRefusal = false;
 
-  constructor({ commands, reads, keys, dedupeMs, outbox = NO_OUTBOX }: RedisLogOptions) {
+  constructor({ commands, reads, keys, dedupeMs, outbox = NO_OUTBOX, lookRefused }: RedisLogOptions) {
     this.#commands = new ScriptRunner(commands, [APPEND, PURGE, CHECK_ROOM, FIND_CHANGED]);
     this.#reads = new ScriptRunner(reads, [READ_AFTER, READ_BEFORE]);
     this.#keys = keys;
     this.#dedupeMs = dedupeMs;
     this.#appends = new RedisAppends({ scripts: this.#commands, keys, epochs: this.#epochs, dedupeMs, outbox });
+    this.#lookRefused = lookRefused;
   }
 
   append(room: string, draft: Draft): Promise<Appended> {
@@ -116,6 +121,8 @@ export class RedisLog implements RoomLog {
     } catch (error) {
       if (error instanceof RoomcastError) throw error;
       // Behind one address there may be several shards: no script may look at keys of more than one of them.
+      if (!this.#toldOfRefusal) this.#lookRefused?.(error);
+      this.#toldOfRefusal = true;
       return rooms.map(({ room }) => room);
     }
   }

@@ -56,6 +56,9 @@ describeWithRedis("the log's keys in Redis", () => {
     const seen = rooms.map((room) => seenAs(undefined, room));
     await expect(redis.mget(rooms.map((room) => keys.meta(room)))).rejects.toThrow("CROSSSLOT");
     expect(await log.findChanged(seen)).toEqual(new Set(rooms));
+    expect(await log.findChanged(seen)).toEqual(new Set(rooms));
+    // Told once, not every second.
+    expect(world.lookRefusals).toEqual([expect.objectContaining({ message: expect.stringMatching(/slot/i) })]);
     const all = await allKeys(world);
     expect(all.length).toBe(rooms.length * 7);
     for (const key of all) expect(slotsInUse).toContain(await redis.cluster("KEYSLOT", key));
@@ -104,7 +107,7 @@ describeWithRedis("the log's keys in Redis", () => {
   });
 
   it("a room whose lives are to be renewed, whose head is gone or is no head counts as changed", async () => {
-    const { log, keys, redis } = await redisWorld();
+    const { log, keys, redis, lookRefusals } = await redisWorld();
     const rooms = ["chat:due", "chat:gone", "chat:broken", "chat:quiet"];
     const position = { epoch: "", seq: 0, ts: 0 };
     for (const room of rooms) await log.append(room, draft("a"));
@@ -115,6 +118,7 @@ describeWithRedis("the log's keys in Redis", () => {
     await redis.del(keys.meta("chat:gone"), keys.meta("chat:broken"));
     await redis.set(keys.meta("chat:broken"), "no hash");
     expect(await log.findChanged(seen)).toEqual(new Set(["chat:due", "chat:gone", "chat:broken"]));
+    expect(lookRefusals).toEqual([]);
   });
 
   it("a log that is made anew after it ended has an end, whoever renewed the room meanwhile", async () => {

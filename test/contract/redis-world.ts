@@ -20,6 +20,8 @@ export interface RedisWorld extends World {
   readonly commands: Redis;
   /** A connection of the test's own. */
   readonly redis: Redis;
+  /** Why Redis refused to look at several rooms at once. */
+  readonly lookRefusals: readonly unknown[];
 }
 
 interface RedisWorldOptions {
@@ -56,8 +58,9 @@ export async function redisWorld(options: RedisWorldOptions = {}): Promise<Redis
     if (heard.kind === "entry") ear?.entries.push(heard.entry);
     else ear?.changes.push(heard.change);
   });
+  const lookRefusals: unknown[] = [];
   return {
-    log: new RedisLog({ commands, reads, keys, dedupeMs }),
+    log: new RedisLog({ commands, reads, keys, dedupeMs, lookRefused: (error) => lookRefusals.push(error) }),
     presence: new RedisPresence({ commands, reads, keys, dedupeMs, incarnation: { current: incarnation } }),
     bans: new RedisBans({ commands, reads, keys }),
     directory: new RedisDirectory({ commands, reads, keys }),
@@ -65,6 +68,7 @@ export async function redisWorld(options: RedisWorldOptions = {}): Promise<Redis
     prefix,
     commands,
     redis,
+    lookRefusals,
     hear: async (room) => {
       const ear: Ear = { entries: [], changes: [] };
       ears.set(keys.channel(room), ear);
