@@ -11,6 +11,8 @@ export interface SwallowingProxy {
   swallow(what: Swallow): void;
   /** New connections work again. Those that have lost bytes never do: whoever holds one has to find out. */
   pass(): void;
+  /** The server is another one: connections to the one before are cut, and new ones lead to this port. */
+  turnTo(port: number): void;
   close(): Promise<void>;
 }
 
@@ -23,13 +25,14 @@ interface Link {
 /** Starts one in front of a loopback port. */
 export async function startSwallowingProxy(target: number): Promise<SwallowingProxy> {
   const links = new Set<Link>();
+  let port = target;
   let now: Swallow | undefined;
   const deafen = ({ deaf }: Link, what: Swallow) => {
     deaf.requests ||= what !== "replies";
     deaf.replies ||= what !== "requests";
   };
   const listener = createServer({ noDelay: true }, (client) => {
-    const server = connect({ port: target, host: "127.0.0.1", noDelay: true });
+    const server = connect({ port, host: "127.0.0.1", noDelay: true });
     const link: Link = { client, server, deaf: { requests: false, replies: false } };
     links.add(link);
     if (now !== undefined) deafen(link, now);
@@ -41,6 +44,12 @@ export async function startSwallowingProxy(target: number): Promise<SwallowingPr
     client.once("close", forget);
     server.once("close", forget);
   });
+  const cutAll = () => {
+    for (const { client, server } of links) {
+      client.destroy();
+      server.destroy();
+    }
+  };
   await new Promise<void>((resolve, reject) => {
     listener.once("error", reject);
     listener.listen({ port: 0, host: "127.0.0.1" }, resolve);
@@ -54,14 +63,15 @@ export async function startSwallowingProxy(target: number): Promise<SwallowingPr
     pass() {
       now = undefined;
     },
+    turnTo(next) {
+      port = next;
+      cutAll();
+    },
     async close() {
       const closed = new Promise<void>((resolve) => {
         listener.close(() => resolve());
       });
-      for (const { client, server } of links) {
-        client.destroy();
-        server.destroy();
-      }
+      cutAll();
       await closed;
     },
   };

@@ -247,7 +247,10 @@ class Node implements RoomcastNode {
         log.info("this node hears Redis again");
         this.#sockets.tell("restored", {});
       },
-      renewed: (announced) => this.#seats.renewed(announced),
+      renewed: (because) => {
+        this.#seats.renewed(because === "claimed");
+        if (because === "moved") this.#feeds.recount();
+      },
       putBack: async () => {
         await this.#seats.putBack();
         this.#feeds.suspectAll();

@@ -85,10 +85,15 @@ export function redisStore(
       await presence.sweepNode(gone, (rooms) => directory.review(rooms));
       counts.nodeSwept();
     },
-    renewed: (announced) => {
-      log.warn({ announced }, "the lease was lost: putting the members back");
-      counts.leaseLost();
-      events?.renewed(announced);
+    renewed: (because) => {
+      const announced = because === "claimed";
+      if (because === "moved") {
+        log.warn("Redis is another server, or was started again: putting the members back");
+      } else {
+        log.warn({ announced }, "the lease was lost: putting the members back");
+        counts.leaseLost();
+      }
+      events?.renewed(because);
       webhooks?.renewed(announced);
     },
     putBack: async () => {

@@ -2,6 +2,7 @@ import type { Server } from "socket.io";
 import type { RoomChannels } from "./feed/room-channels.ts";
 import type { RoomLog } from "./log/room-log.ts";
 import type { Bans } from "./moderation/bans.ts";
+import type { RenewedBecause } from "./nodes/life.ts";
 import type { NodeList, NodeLoad } from "./nodes/node-list.ts";
 import type { GraceOf, Presence } from "./presence/presence.ts";
 import type { RoomDirectory } from "./presence/room-directory.ts";
@@ -77,8 +78,8 @@ export interface StoreCounts {
 export interface StoreEvents {
   stalled(since: number): void;
   restored(): void;
-  /** The store knows nothing of this node's members any more. `announced`: others tell that they left. */
-  renewed(announced: boolean): void;
+  /** The store may know nothing of this node's members any more, or not of all. */
+  renewed(because: RenewedBecause): void;
   /** After `renewed`: puts them back. */
   putBack(): Promise<void>;
   /** How this node is now, for the list of nodes. */

@@ -5,6 +5,7 @@ import { continueFrom, positionOf, samePosition, stepTo } from "./catch-up.ts";
 import type { FeedCounts, RoomCount } from "./feed-counts.ts";
 import type { Frame } from "./frame.ts";
 import { PresenceNews, type PresenceNewsLimits } from "./presence-news.ts";
+import { PresenceVersion, type VersionQuestion } from "./presence-version.ts";
 import type { Outlet } from "./reader.ts";
 import { Readers, type Stream } from "./readers.ts";
 import type { ChannelListener } from "./room-channels.ts";
@@ -29,11 +30,11 @@ export interface FeedPolicy {
 }
 
 /** A comparison with the log that was asked for: where the feed stood, and whether the chain had not fitted by then. */
-export interface Question {
+export interface Question extends VersionQuestion {
   readonly position: Position;
   readonly broken: boolean;
-  /** Where the feed has nothing to ask but whether the room is what it takes it to be. */
-  readonly seen: { readonly version: number; readonly oldest: string } | undefined;
+  /** What it takes for the oldest of the log, where the feed has nothing to ask but whether the room is as it takes it to be. */
+  readonly oldest: string | undefined;
 }
 
 /**
@@ -61,7 +62,7 @@ export class Feed implements ChannelListener, Stream {
   #position: Position | undefined;
   /** The furthest entry of the latest epoch that the channel brought, whether or not it could be passed on. */
   #heard: Position | undefined;
-  #version = 0;
+  readonly #version = new PresenceVersion();
   readonly #count: RoomCount;
   /** Of the last head, if that was what the feed took the room to be. */
   #oldest: string | undefined;
@@ -129,7 +130,7 @@ export class Feed implements ChannelListener, Stream {
    */
   start(position: Position, version: number): void {
     if (this.#state !== "opening") return;
-    this.#version = Math.max(this.#version, version);
+    this.#version.heard(version);
     this.#position = position;
     this.#state = "live";
     for (const entry of this.tail.entries) this.#hear(entry);
@@ -141,8 +142,11 @@ export class Feed implements ChannelListener, Stream {
   attach(outlet: Outlet, position: Position, version: number): void {
     const reader = this.#readers.attach(outlet, position, version);
     this.#count.has(this.#readers.size);
-    for (const change of this.tail.changes) this.#news.replay(change, reader);
-    this.#doubtVersion(position.epoch, Math.max(version, this.tail.changes.at(-1)?.version ?? 0));
+    // A join in another epoch counts otherwise: it is told where presence stands once the feed is there.
+    if (position.epoch === this.#position?.epoch) {
+      for (const change of this.tail.changes) this.#news.replay(change, reader);
+      this.#doubtVersion(Math.max(version, this.tail.changes.at(-1)?.version ?? 0));
+    }
     this.#readers.settle(reader);
   }
 
@@ -177,7 +181,7 @@ export class Feed implements ChannelListener, Stream {
 
   presence(change: PresenceChange): void {
     this.tail.change(change);
-    this.#version = Math.max(this.#version, change.version);
+    this.#version.heard(change.version);
     this.#news.hear(change);
   }
 
@@ -186,20 +190,22 @@ export class Feed implements ChannelListener, Stream {
     else this.suspect();
   }
 
+  /** The store may have lost the last changes, and counted others since: by the numbers alone nobody would see it. */
+  recount(): void {
+    if (this.#version.recount()) this.suspect();
+  }
+
   /**
    * What to compare with the log now; undefined where there is nothing yet. Where the chain did not fit, that is what was
    * passed on: the entries heard since belong to the other line, and the log would agree with them.
    */
   question(): Question | undefined {
     const position = this.#broken ? this.#position : this.known;
-    return position === undefined ? undefined : { position, broken: this.#broken, seen: this.#seen(position) };
-  }
-
-  #seen(position: Position): Question["seen"] {
-    const isSure = position === this.#position && !this.#broken && !this.#readers.someAhead;
+    if (position === undefined) return undefined;
+    const isSure = position === this.#position && !this.#broken && !this.#readers.someAhead && this.#version.isSure;
     const isCounted = position.seq <= Math.max(this.#fullAt, this.#countedTo);
-    if (!isSure || !isCounted || this.#oldest === undefined) return undefined;
-    return { version: this.#version, oldest: this.#oldest };
+    const oldest = isSure && isCounted ? this.#oldest : undefined;
+    return { position, broken: this.#broken, oldest, ...this.#version.question() };
   }
 
   /** Takes the answer of the log: repairs what was missed, or starts anew where the line of numbers broke. */
@@ -208,7 +214,7 @@ export class Feed implements ChannelListener, Stream {
     this.#count.logHolds(head.messages, head.bytes);
     this.#countedTo = head.seq;
     this.#fullAt = head.seq + this.retention.maxMessages - head.messages;
-    this.#comparePresence(head);
+    this.#comparePresence(asked, head);
     const moved = this.#position.epoch !== asked.position.epoch;
     if (!moved && (head.epoch !== asked.position.epoch || asked.broken)) {
       this.#restart(head, "epoch");
@@ -216,24 +222,21 @@ export class Feed implements ChannelListener, Stream {
     }
     this.#readers.endUnreachable(this.#position);
     if (head.epoch === this.#position.epoch && head.seq > this.#position.seq) this.#repair();
-    const agrees = samePosition(head, this.#position) && head.version === this.#version;
+    const agrees = samePosition(head, this.#position) && head.version === this.#version.known;
     this.#oldest = agrees ? head.oldest : undefined;
   }
 
-  /** Presence counts from the beginning where a room was lost: whoever stays must not wait for the old number. */
-  #comparePresence({ epoch, version, memberCount }: Head): void {
-    const isNewLine = epoch !== this.#position?.epoch && version < this.#version;
-    if (isNewLine) this.#readers.forgetVersions();
-    if (!isNewLine && version <= this.#version) return;
-    this.#version = version;
-    this.#news.missed(version, memberCount);
+  #comparePresence(asked: VersionQuestion, { epoch, version, memberCount }: Head): void {
+    const answer = this.#version.compare(asked, version, epoch !== this.#position?.epoch);
+    if (answer === "known") return;
+    // Whoever stays must not wait for the old number.
+    if (answer === "new line") this.#readers.forgetVersions();
+    this.#news.missed(this.#version.known, memberCount);
   }
 
   /** The others were told of changes that this join does not know, and that nobody heard: the next comparison tells it too. */
-  #doubtVersion(epoch: string, known: number): void {
-    if (epoch !== this.#position?.epoch || known >= this.#version) return;
-    this.#version = known;
-    this.suspect();
+  #doubtVersion(known: number): void {
+    if (!this.#version.covers(known)) this.suspect();
   }
 
   #hear(entry: Entry): void {
@@ -317,12 +320,16 @@ export class Feed implements ChannelListener, Stream {
 
   /** The stream cannot be continued: its readers are told, and the feed goes on from the log's end. */
   #restart(head: Position, reason: "epoch" | "behind"): void {
-    if (head.epoch !== this.#position?.epoch) this.#left = this.#position?.epoch;
+    if (head.epoch !== this.#position?.epoch) {
+      this.#left = this.#position?.epoch;
+      this.tail.forgetChanges();
+    }
     this.#position = { epoch: head.epoch, seq: head.seq, ts: head.ts };
     this.#state = "live";
     this.#broken = false;
     this.#oldest = undefined;
-    this.#readers.restart(head, reason);
+    // Those who are in this line already know its versions, and the feed maybe the one before's.
+    this.#doubtVersion(this.#readers.restart(head, reason));
     for (const entry of this.tail.entries) if (entry.epoch === head.epoch) this.#hear(entry);
   }
 }

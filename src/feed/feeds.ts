@@ -129,6 +129,11 @@ export class Feeds {
     for (const { feed } of this.#open.values()) this.#suspect(feed);
   }
 
+  /** The store may have lost the last changes of presence. */
+  recount(): void {
+    for (const { feed } of this.#open.values()) feed.recount();
+  }
+
   close(): void {
     this.#closed = true;
     this.#stopRounds();
@@ -184,7 +189,9 @@ export class Feeds {
       const changed = await this.#changed(asked);
       rest = changed;
       const heads = await this.#options.log.check(
-        changed.map(({ feed: { room, retention }, question: { position } }) => ({ room, position, retention })),
+        changed.map(({ feed: { room, retention }, question: { position, version } }) => ({
+          ...{ room, position, retention, version },
+        })),
       );
       const answers = changed.flatMap((suspect, index) => {
         const head = heads[index];
@@ -200,12 +207,12 @@ export class Feeds {
 
   /** Without those rooms that are what their feeds take them to be. */
   async #changed(asked: readonly Suspect[]): Promise<readonly Suspect[]> {
-    const seen = asked.flatMap(({ feed: { room, retention }, question: { position, seen } }) =>
-      seen === undefined ? [] : [{ room, position, retention, ...seen }],
+    const seen = asked.flatMap(({ feed: { room, retention }, question: { position, version, oldest } }) =>
+      oldest === undefined ? [] : [{ room, position, retention, version, oldest }],
     );
     if (seen.length === 0) return asked;
     const changed = await this.#options.log.findChanged(seen);
-    return asked.filter(({ feed, question }) => question.seen === undefined || changed.has(feed.room));
+    return asked.filter(({ feed, question }) => question.oldest === undefined || changed.has(feed.room));
   }
 
   /** One room whose keys are not what they should be must not keep all others from being compared. */

@@ -111,14 +111,20 @@ export class Readers implements SlowReaders {
 
   /**
    * The feed goes on from `head`, with nothing in between. Who joined in that line already goes on with it, from where the
-   * join stood; all others were given something else.
+   * join stood; all others were given something else. Returns the least version of presence that one who goes on was told.
    */
-  restart(head: Position, reason: ResyncReason): void {
+  restart(head: Position, reason: ResyncReason): number {
     this.#live.flush();
+    let least = Number.POSITIVE_INFINITY;
     for (const reader of this.#all.values()) {
-      if (reader.state === "ahead" && reader.position.epoch === head.epoch) this.settle(reader);
-      else this.#resync(reader, reason);
+      if (reader.state === "ahead" && reader.position.epoch === head.epoch) {
+        least = Math.min(least, reader.version);
+        this.settle(reader);
+      } else {
+        this.#resync(reader, reason);
+      }
     }
+    return least;
   }
 
   endAll(reason: ResyncReason): void {

@@ -58,6 +58,11 @@ export class Tail {
     for (const old of dropped) this.#bytes -= old.body.length;
   }
 
+  /** The changes that were kept count in a line of versions that has ended. */
+  forgetChanges(): void {
+    if (this.#users > 0) this.#changes = [];
+  }
+
   change(change: PresenceChange): void {
     if (this.#users === 0) return;
     this.#changes.push(change);

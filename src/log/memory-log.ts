@@ -79,9 +79,10 @@ export class MemoryLog implements RoomLog {
 
   async check(positions: readonly RoomPosition[]): Promise<readonly Head[]> {
     if (positions.length > MOST_CHECKS) throw new RangeError(`at most ${MOST_CHECKS} positions at a time`);
-    return positions.map(({ room: name, position, retention }) => {
+    return positions.map(({ room: name, position, retention, version: known = 0 }) => {
       const room = this.open(name, retention);
       if (room.isFork(position)) room.epoch = this.#epochs.next();
+      if (known > room.version) room.version = known + 1;
       room.trim(this.#now(), retention);
       const { version, memberCount, size, oldest } = room;
       return { ...room.position, version, memberCount, ...size, oldest };

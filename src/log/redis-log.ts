@@ -127,7 +127,7 @@ export class RedisLog implements RoomLog {
     }
   }
 
-  async #check({ room, position, retention }: RoomPosition): Promise<Head> {
+  async #check({ room, position, retention, version = 0 }: RoomPosition): Promise<Head> {
     const keys = [
       this.#keys.meta(room),
       this.#keys.log(room),
@@ -145,6 +145,7 @@ export class RedisLog implements RoomLog {
       this.#dedupeMs,
       SPARE_LIFE_MS,
       RENEW_LIVES_EVERY_MS,
+      version,
     ]);
     const head = readWords(reply, ["epoch", "seq", "ts", "version", "memberCount", "messages", "bytes", "oldest"]);
     return {

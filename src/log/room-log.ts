@@ -114,8 +114,8 @@ export interface RoomLog {
   readBefore(room: string, seq: number | undefined, size: PageSize, retention: Retention): Promise<Page>;
 
   /**
-   * Compares the positions of open feeds with their logs, starts a new epoch where one disagrees, and renews the lives
-   * of the keys. Answers one head per position, in order; one failing fails all. At most 500 at a time.
+   * Compares the positions of open feeds with their logs, starts a new epoch where one disagrees, puts versions of presence
+   * past those that members know, and renews the lives of the keys. Answers one head per position, in order; one failing fails all. At most 500 at a time.
    */
   check(positions: readonly RoomPosition[]): Promise<readonly Head[]>;
 
@@ -131,6 +131,8 @@ export interface RoomPosition {
   readonly room: string;
   readonly position: Position;
   readonly retention: Retention;
+  /** Of presence, as members were told: a room that is behind it lost changes, and counts on from past it. */
+  readonly version?: number;
 }
 
 /** A room as somebody takes it to be: where its log ends, the version of its presence, and `oldest` of the last head. */

@@ -1,9 +1,15 @@
 import type { Intervals } from "../intervals.ts";
 import type { Incarnation } from "./incarnation.ts";
-import type { Leases } from "./leases.ts";
+import type { LeaseState, Leases } from "./leases.ts";
 
 /** A lease is renewed this many times before it would run out. */
 const RENEWALS_PER_LEASE = 6;
+
+/**
+ * Why a node goes on under a new incarnation: others tell that its members left (`claimed`), the store lost them all (`lost`) or
+ * maybe the last that came and went (`moved`), and nobody was told anything.
+ */
+export type RenewedBecause = Exclude<LeaseState, "held">;
 
 export interface LifeOptions {
   readonly intervals: Intervals;
@@ -12,11 +18,8 @@ export interface LifeOptions {
   readonly leaseMs: number;
   /** Takes the members of a node that is gone out of all rooms. May be called again for the same one. */
   sweep(incarnation: string): Promise<void>;
-  /**
-   * This node goes on under a new incarnation. `announced`: others tell that its members left; otherwise the store lost
-   * them, and nobody was told anything.
-   */
-  renewed(announced: boolean): void;
+  /** This node goes on under a new incarnation. */
+  renewed(because: RenewedBecause): void;
   /** After `renewed`: puts this node's members back. May be called again. */
   putBack(): Promise<void>;
   failed(where: string, error: unknown): void;
@@ -36,6 +39,8 @@ export class Life {
   /** Members are to be put back. */
   #owing = false;
   #puttingBack = false;
+  /** Earlier lives of this node whose members are being put back: until then nobody shall take them out. */
+  readonly #earlier = new Set<string>();
 
   constructor(options: LifeOptions) {
     this.#options = options;
@@ -57,7 +62,8 @@ export class Life {
   /** Whoever is back elsewhere within `graceMs` never left; the others are swept by another node, or by the next. */
   async end(graceMs: number): Promise<void> {
     this.stop();
-    await this.#options.leases.release(this.#options.incarnation.current, graceMs);
+    const { leases, incarnation } = this.#options;
+    for (const life of [incarnation.current, ...this.#earlier]) await leases.release(life, graceMs);
   }
 
   stop(): void {
@@ -83,10 +89,12 @@ export class Life {
     if (state !== "held") {
       this.#heldSince = undefined;
       this.#owing = true;
+      if (state === "moved") this.#earlier.add(incarnation.current);
       incarnation.renew();
-      renewed(state === "claimed");
+      renewed(state);
       await leases.renew(incarnation.current);
     }
+    for (const life of this.#earlier) await leases.release(life, leaseMs);
     this.#heldSince ??= performance.now();
     if (this.#owing && !this.#puttingBack) this.#putBack();
     if (someGone && performance.now() - this.#heldSince >= leaseMs && !this.#clearing) this.#clearUp();
@@ -96,8 +104,10 @@ export class Life {
   #putBack(): void {
     this.#puttingBack = true;
     this.#owing = false;
+    const earlier = [...this.#earlier];
     this.#options
       .putBack()
+      .then(() => this.#giveUp(earlier))
       .catch((error: unknown) => {
         this.#owing = true;
         this.#options.failed("putting members back failed", error);
@@ -105,6 +115,14 @@ export class Life {
       .finally(() => {
         this.#puttingBack = false;
       });
+  }
+
+  /** What is still under these lives is of nobody: any node may take it out. */
+  async #giveUp(earlier: readonly string[]): Promise<void> {
+    for (const life of earlier) {
+      await this.#options.leases.release(life, 0);
+      this.#earlier.delete(life);
+    }
   }
 
   /** Beside the renewing: the rooms of a large node may take longer than a lease. */

@@ -30,6 +30,8 @@ export class RedisLeases implements Leases {
   readonly #released: string;
   readonly #leaseMs: number;
   readonly #telling: Telling;
+  /** By which server each life's lease was renewed last. */
+  readonly #servers = new Map<string, string>();
 
   constructor(redis: Redis, keys: Keys, leaseMs: number, telling: Telling) {
     this.#redis = redis;
@@ -49,11 +51,19 @@ export class RedisLeases implements Leases {
       [this.#leases, this.#gone, this.#nodes],
       [incarnation, this.#leaseMs, load === undefined ? "" : JSON.stringify(load)],
     );
-    const { state, someGone } = readWords(reply, ["state", "someGone"]);
+    const { state, someGone, server } = readWords(reply, ["state", "someGone", "server"]);
     if (state !== "held" && state !== "claimed" && state !== "lost") {
       throw new Error(`renew_lease.lua answered ${state}`);
     }
-    return { state, someGone: someGone === "1" };
+    const hasMoved = state === "held" && this.#hasMoved(incarnation, server);
+    return { state: hasMoved ? "moved" : state, someGone: someGone === "1" };
+  }
+
+  #hasMoved(incarnation: string, server: string): boolean {
+    if (server === "") return false;
+    const before = this.#servers.get(incarnation) ?? server;
+    this.#servers.set(incarnation, server);
+    return before !== server;
   }
 
   async claim(): Promise<string | undefined> {
@@ -71,6 +81,7 @@ export class RedisLeases implements Leases {
   }
 
   async release(incarnation: string, afterMs: number): Promise<void> {
+    this.#servers.delete(incarnation);
     try {
       const now = await this.#now();
       await this.#redis.zremrangebyscore(this.#released, "-inf", now);

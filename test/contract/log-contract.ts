@@ -526,6 +526,16 @@ export function logContract(makeWorld: WorldFactory): void {
       expect(checked).toMatchObject({ messages: 3, bytes });
     });
 
+    it("[G5] puts the version of presence past what members know, where it is behind", async () => {
+      const { log, presence } = await makeWorld();
+      const { position } = await presence.join(join("ada", "c1"));
+      const versionAfter = async (version: number) =>
+        (await log.check([{ room: ROOM, position, retention: RETENTION, version }]))[0]?.version;
+      expect([await versionAfter(0), await versionAfter(1)]).toEqual([1, 1]);
+      expect([await versionAfter(7), await versionAfter(7), await versionAfter(8)]).toEqual([8, 8, 8]);
+      expect(await presence.join(join("ben", "c2"))).toMatchObject({ position, version: 9 });
+    });
+
     it("[G9] takes at most 500 at a time", async () => {
       const { log } = await makeWorld();
       const position = { epoch: "", seq: 0, ts: 0 };

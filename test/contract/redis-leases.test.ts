@@ -2,6 +2,8 @@ import { expect, it } from "vitest";
 import type { NodeLoad } from "../../src/nodes/node-list.ts";
 import { RedisLeases } from "../../src/nodes/redis-leases.ts";
 import { RedisNodeList } from "../../src/nodes/redis-node-list.ts";
+import { eventually } from "../support/eventually.ts";
+import { startRedis } from "../support/private-redis.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { redisWorld } from "./redis-world.ts";
 
@@ -19,8 +21,8 @@ const LOAD: NodeLoad = {
   version: "0.0.0",
 };
 
-async function leasesInRedis() {
-  const { commands, keys, redis } = await redisWorld();
+async function leasesInRedis(url?: string) {
+  const { commands, keys, redis } = await redisWorld(url === undefined ? {} : { url });
   const nodes = new RedisNodeList({ commands, reads: commands, keys });
   let load: NodeLoad | undefined = LOAD;
   const leases = new RedisLeases(commands, keys, LEASE_MS, { nodes, load: () => load });
@@ -63,6 +65,23 @@ describeWithRedis("leases in Redis", () => {
     expect(await leases.renew("a")).toEqual({ state: "held", someGone: true });
     expect(await leases.claim()).toBe("half-cleared");
     expect(await leases.renew("a")).toEqual({ state: "held", someGone: false });
+  });
+
+  it("[G5] a renewal says once, for each life, that Redis was started again", async () => {
+    const server = await startRedis({ aof: true });
+    const { leases } = await leasesInRedis(server.url);
+    for (const life of ["a", "b"]) {
+      expect(await leases.renew(life)).toEqual({ state: "lost", someGone: false });
+      expect(await leases.renew(life)).toEqual({ state: "held", someGone: false });
+    }
+    await server.kill();
+    await server.start();
+    const states = async (life: string) => {
+      const first = await eventually(() => leases.renew(life));
+      return [first.state, (await leases.renew(life)).state];
+    };
+    expect(await states("a")).toEqual(["moved", "held"]);
+    expect(await states("b")).toEqual(["moved", "held"]);
   });
 
   it("[G4] a node that was claimed learns it, and leaves nothing behind by asking", async () => {

@@ -1,16 +1,20 @@
 import { RoomcastError } from "../../src/errors.ts";
 import { missedSince } from "../../src/feed/catch-up.ts";
 import { Feed, type FeedSurroundings, type Question } from "../../src/feed/feed.ts";
-import { NOT_COUNTED } from "../../src/feed/feed-counts.ts";
+import { NOT_COUNTED, type RoomCount } from "../../src/feed/feed-counts.ts";
 import type { Frame } from "../../src/feed/frame.ts";
 import type { Line, Outlet } from "../../src/feed/reader.ts";
 import type { Entry, Head, Page, Position, Retention } from "../../src/log/room-log.ts";
+import type { PresenceChange } from "../../src/presence/presence.ts";
+import type { ServerEvents } from "../../src/protocol.ts";
 
 const RETENTION: Retention = { maxMessages: 8, maxBytes: 1_000_000, maxAgeMs: 1_000_000 };
 const PAGE_MESSAGES = 3;
 const HELD_BYTES = 400;
 /** Turns of the microtask queue after which every continuation of a step has run. */
 const TURNS = 12;
+/** Of each head: it says nothing of entries that are trimmed because newer ones came. */
+const OLDEST = "1";
 const QUIET_STEPS = 2_000;
 
 /** What a connection was told, in order. */
@@ -30,11 +34,48 @@ function textsOf(bytes: Buffer): string[] {
   return texts;
 }
 
+/** Who is there as a member knows it, by the protocol's own rules. Everybody who ever came is. */
+class ModelPicture {
+  readonly users: Set<string>;
+  #version: number;
+  readonly #ask: () => void;
+
+  /** `ask`: the member wants to be told who is there; `answer` does. */
+  constructor(users: Iterable<string>, version: number, ask: () => void) {
+    this.users = new Set(users);
+    this.#version = version;
+    this.#ask = ask;
+  }
+
+  come(user: string, version: number): void {
+    if (version <= this.#version) return;
+    const missed = version > this.#version + 1;
+    this.#version = version;
+    if (missed) this.#ask();
+    else this.users.add(user);
+  }
+
+  partial(): void {
+    this.#ask();
+  }
+
+  /** False where changes have overtaken it: it asks again. */
+  answer(users: Iterable<string>, version: number): boolean {
+    if (version < this.#version) return false;
+    this.#version = version;
+    this.users.clear();
+    for (const user of users) this.users.add(user);
+    return true;
+  }
+}
+
 /** A connection whose way out may be blocked. */
 class ModelOutlet implements Outlet {
   readonly connection: string;
   readonly line: Line | undefined;
   readonly told: Told[] = [];
+  /** From the join's ack. */
+  picture: ModelPicture | undefined;
   /** The join's fence. */
   from: Position | undefined;
   blocked = false;
@@ -65,10 +106,17 @@ class ModelOutlet implements Outlet {
   #take(events: readonly string[]): boolean {
     if (this.gone) throw new Error(`${this.connection} is written to after it has gone`);
     for (const event of events) {
-      const [name, payload] = JSON.parse(event) as [Told["kind"], Omit<Told, "kind">];
-      this.told.push({ kind: name, ...payload } as Told);
+      const [name, payload] = JSON.parse(event) as [string, object];
+      if (name === "userJoined") this.#come(payload as ServerEvents["userJoined"]);
+      else if (name === "presence") this.picture?.partial();
+      else this.told.push({ kind: name, ...payload } as Told);
     }
     return !this.blocked;
+  }
+
+  #come({ user, version }: ServerEvents["userJoined"]): void {
+    if (user.id === this.connection) throw new Error(`${this.connection} hears of its own joining`);
+    this.picture?.come(user.id, version);
   }
 
   keepsUp(): boolean {
@@ -107,13 +155,21 @@ export class FeedModel {
   #lastSeq = 0;
   #lastTs = 0;
   #log: Entry[] = [];
+  /** Everybody who ever came, and how many changes of presence were counted. */
+  #users: string[] = [];
+  #version = 0;
+  #others = 0;
   /** Published and not yet heard. */
-  #channel: Entry[] = [];
+  #channel: (Entry | PresenceChange)[] = [];
   #subscribed = true;
   #away = false;
   /** What Redis or the clock will do next, each at a moment of the schedule's choosing. */
   readonly #pending: (() => void)[] = [];
   #suspected = false;
+  #comparing = false;
+  /** As the metrics have it. */
+  readonly #counted = { messages: 0, bytes: 0 };
+  #joins = 0;
 
   constructor() {
     const around: FeedSurroundings = {
@@ -121,7 +177,7 @@ export class FeedModel {
       suspect: () => this.#suspect(),
       pause: () => new Promise((resolve) => this.#pending.push(resolve)),
       failed: (_room, error) => this.failures.push(error),
-      counts: NOT_COUNTED,
+      counts: { ...NOT_COUNTED, roomOpened: () => this.#count() },
     };
     const policy = { retention: RETENTION, presence: { upToMembers: 100, againBelowMembers: 80 } };
     this.#feed = new Feed("chat:model", policy, HELD_BYTES, around);
@@ -149,6 +205,10 @@ export class FeedModel {
     "mend",
     "away",
     "back",
+    "come",
+    "come",
+    "compare",
+    "compare",
     "fork",
     "flush",
   ] as const;
@@ -167,6 +227,8 @@ export class FeedModel {
     else if (name === "mend") this.#mend();
     else if (name === "away") this.#away = true;
     else if (name === "back") this.#away = false;
+    else if (name === "compare") this.#suspect();
+    else if (name === "come") this.#come(`other ${++this.#others}`);
     else if (name === "fork") this.#lose(1 + (choice % 4));
     else this.#flush();
     await turns();
@@ -196,7 +258,13 @@ export class FeedModel {
   /** Throws where a stream has a hole, a double or a fork in it, or stopped without a word. */
   verify(): void {
     if (this.failures.length > 0) throw this.failures[0];
-    for (const { connection, from, told, gone } of this.outlets) {
+    const bytes = this.#bytes();
+    const isFollowed = this.#feed.position !== undefined;
+    if (isFollowed && (this.#counted.messages !== this.#log.length || this.#counted.bytes !== bytes)) {
+      const counted = JSON.stringify(this.#counted);
+      throw new Error(`counted ${counted}, and the log holds ${this.#log.length} in ${bytes}`);
+    }
+    for (const { connection, from, told, gone, picture } of this.outlets) {
       let at = from;
       for (const event of told) {
         if (event.kind === "resync") {
@@ -214,6 +282,11 @@ export class FeedModel {
         const head = { epoch: this.#epoch, seq: this.#lastSeq, ts: this.#lastTs };
         throw new Error(`${connection} stopped at ${JSON.stringify(at)}, the log is at ${JSON.stringify(head)}`);
       }
+      // Who was told to resync joins again, and gets another picture.
+      const shown = [...(picture?.users ?? [])].sort().join();
+      if (at !== undefined && shown !== [...this.#users].sort().join()) {
+        throw new Error(`${connection} sees ${shown}, and ${this.#users.join()} are there`);
+      }
     }
   }
 
@@ -228,9 +301,20 @@ export class FeedModel {
     if (this.#subscribed) this.#channel.push(entry);
   }
 
+  /** Somebody comes: one step that counts and publishes. */
+  #come(user: string): void {
+    if (this.#away) return;
+    this.#users.push(user);
+    this.#version += 1;
+    const change = { kind: "userJoined", user: { id: user }, version: this.#version, by: user } as const;
+    if (this.#subscribed) this.#channel.push({ ...change, memberCount: this.#users.length });
+  }
+
   #hear(): void {
-    const entry = this.#channel.shift();
-    if (entry !== undefined) this.#feed.entry(entry);
+    const heard = this.#channel.shift();
+    if (heard === undefined) return;
+    if ("kind" in heard) this.#feed.presence(heard);
+    else this.#feed.entry(heard);
   }
 
   #answer(choice: number): void {
@@ -242,15 +326,31 @@ export class FeedModel {
   #join(): void {
     if (this.#away) return;
     const fence: Position = { epoch: this.#epoch, seq: this.#lastSeq, ts: this.#lastTs };
-    const outlet = new ModelOutlet(`c${this.outlets.length}`, this.outlets.length % 2 === 0);
+    const outlet = new ModelOutlet(`c${this.#joins++}`, this.#joins % 2 === 0);
     this.#feed.expectJoin();
+    const version = this.#seat(outlet);
     this.#pending.push(() => {
-      this.#feed.start(fence, 0);
+      this.#feed.start(fence, version);
       outlet.from = fence;
       this.outlets.push(outlet);
-      this.#feed.attach(outlet, fence, 0);
+      this.#feed.attach(outlet, fence, version);
       this.#feed.expectNoMore();
     });
+  }
+
+  /** What the join's ack says of presence: it is known from the moment of the join. */
+  #seat(outlet: ModelOutlet): number {
+    this.#come(outlet.connection);
+    const ask = () => {
+      // Who has gone, or was told to resync and joins again, asks no more.
+      if (outlet.gone || outlet.told.at(-1)?.kind === "resync") return;
+      this.#ask(() => [[...this.#users], this.#version] as const).then(
+        ([users, version]) => outlet.picture?.answer(users, version) || ask(),
+        ask,
+      );
+    };
+    outlet.picture = new ModelPicture(this.#users, this.#version, ask);
+    return this.#version;
   }
 
   #leave(outlet: ModelOutlet): void {
@@ -265,17 +365,18 @@ export class FeedModel {
     if (this.#away || before === undefined || before.gone || since === undefined) return;
     this.#leave(before);
     const fence: Position = { epoch: this.#epoch, seq: this.#lastSeq, ts: this.#lastTs };
-    const outlet = new ModelOutlet(`c${this.outlets.length}, once ${before.connection}`, this.outlets.length % 2 === 0);
+    const outlet = new ModelOutlet(`c${this.#joins++}, once ${before.connection}`, this.#joins % 2 === 0);
     this.#feed.expectJoin();
+    const version = this.#seat(outlet);
     const attach = (position: Position) => {
       outlet.from ??= position;
       this.outlets.push(outlet);
-      this.#feed.start(fence, 0);
-      this.#feed.attach(outlet, position, 0);
+      this.#feed.start(fence, version);
+      this.#feed.attach(outlet, position, version);
       this.#feed.expectNoMore();
     };
     const answered = () => {
-      this.#feed.start(fence, 0);
+      this.#feed.start(fence, version);
       if (since.epoch !== fence.epoch || since.seq > fence.seq) attach(fence);
       else if (since.seq === fence.seq)
         this.#recover(outlet, since, since.ts === fence.ts ? [] : undefined, fence, attach);
@@ -317,9 +418,18 @@ export class FeedModel {
     this.#feed.resumed();
   }
 
-  /** A failover to a server that lacks the last entries: the connection goes with it, the epoch is the same. */
+  /**
+   * A failover to a server that lacks the last entries and changes: the connection goes with it, the epoch is the same. Nodes
+   * learn of it some time later, and put their members back without a word.
+   */
   #lose(count: number): void {
     this.#cut();
+    const gone = this.#users.splice(Math.max(0, this.#users.length - count));
+    this.#version -= gone.length;
+    this.#pending.push(() => {
+      this.#feed.recount();
+      this.#pending.push(() => this.#putBack(gone));
+    });
     const lost = Math.min(count, this.#log.length);
     this.#log = this.#log.slice(0, this.#log.length - lost);
     this.#lastSeq -= lost;
@@ -332,6 +442,16 @@ export class FeedModel {
     this.#lastSeq = 0;
     this.#lastTs = 0;
     this.#newEpoch();
+    const gone = this.#users.splice(0);
+    this.#version = 0;
+    this.#pending.push(() => this.#putBack(gone));
+  }
+
+  #putBack(gone: readonly string[]): void {
+    const missing = gone.filter((user) => !this.#users.includes(user));
+    this.#users.push(...missing);
+    this.#version += missing.length;
+    this.#suspect();
   }
 
   #newEpoch(): void {
@@ -364,30 +484,55 @@ export class FeedModel {
     return { entries: after.slice(0, PAGE_MESSAGES), head, more: after.length > PAGE_MESSAGES };
   }
 
+  /** As `Feeds` does: one comparison at a time. */
   #suspect(): void {
-    if (this.#suspected) return;
     this.#suspected = true;
-    this.#pending.push(() => {
-      this.#suspected = false;
-      const question = this.#feed.question();
-      if (question !== undefined) this.#compare(question);
-    });
+    if (this.#comparing) return;
+    this.#comparing = true;
+    this.#pending.push(() => this.#compareNext());
   }
 
-  #compare(question: Question): void {
-    this.#ask(() => (this.#isAs(question) ? undefined : this.#check(question.position))).then(
-      (head) => head !== undefined && this.#feed.compare(question, head),
-      () => this.#suspect(),
-    );
+  #compareNext(): void {
+    this.#comparing = this.#suspected;
+    if (!this.#suspected) return;
+    this.#suspected = false;
+    const question = this.#feed.question();
+    const compared = question === undefined ? Promise.resolve() : this.#compare(question);
+    compared
+      .catch(() => {
+        this.#suspected = true;
+      })
+      .finally(() => this.#pending.push(() => this.#compareNext()));
+  }
+
+  async #compare(question: Question): Promise<void> {
+    if (question.oldest !== undefined && (await this.#ask(() => this.#isAs(question)))) return;
+    const head = await this.#ask(() => this.#check(question.position, question.version));
+    this.#feed.compare(question, head);
   }
 
   /** As `findChanged` would answer. */
-  #isAs({ position: { epoch, seq, ts }, seen }: Question): boolean {
+  #isAs({ position: { epoch, seq, ts }, version, oldest }: Question): boolean {
     const isEnd = epoch === this.#epoch && seq === this.#lastSeq && ts === this.#lastTs;
-    return isEnd && seen?.version === 0 && seen.oldest === (this.#log[0]?.seq.toString() ?? "-");
+    return isEnd && version === this.#version && oldest === OLDEST;
   }
 
-  #check(known: Position): Head {
+  #bytes(): number {
+    return this.#log.reduce((sum, { body }) => sum + body.length, 0);
+  }
+
+  #count(): RoomCount {
+    const counted = this.#counted;
+    const nothing = () => undefined;
+    return {
+      ...{ emitted: nothing, has: nothing, closed: nothing },
+      logHolds: (messages, bytes) => Object.assign(counted, { messages, bytes }),
+      logGrew: (bytes) => Object.assign(counted, { messages: counted.messages + 1, bytes: counted.bytes + bytes }),
+    };
+  }
+
+  #check(known: Position, version: number): Head {
+    if (version > this.#version) this.#version = version + 1;
     if (known.epoch === this.#epoch && known.seq > 0) {
       const there = known.seq === this.#lastSeq ? { ts: this.#lastTs } : this.#log.find(({ seq }) => seq === known.seq);
       if (known.seq > this.#lastSeq || (there !== undefined && there.ts !== known.ts)) this.#newEpoch();
@@ -396,11 +541,11 @@ export class FeedModel {
       epoch: this.#epoch,
       seq: this.#lastSeq,
       ts: this.#lastTs,
-      version: 0,
-      memberCount: 0,
-      messages: 0,
-      bytes: 0,
-      oldest: this.#log[0]?.seq.toString() ?? "-",
+      version: this.#version,
+      memberCount: this.#users.length,
+      messages: this.#log.length,
+      bytes: this.#bytes(),
+      oldest: OLDEST,
     };
   }
 }

@@ -4,6 +4,7 @@ import { NOT_COUNTED } from "../../src/feed/feed-counts.ts";
 import type { Entry } from "../../src/log/room-log.ts";
 
 const RETENTION = { maxMessages: 1_000, maxBytes: 1_000_000, maxAgeMs: 1_000_000 };
+const ASKS_NOTHING_ELSE = { version: 1, recounts: false, oldest: undefined };
 
 function entry(seq: number, ts: number, prev: number): Entry {
   return { epoch: "e1", seq, ts, prev, body: Buffer.from(JSON.stringify({ seq })) };
@@ -34,7 +35,11 @@ describe("a feed that stood still while the log went another way", () => {
   // It heard 12 before it compared itself: the log agreed with that, and no new epoch told the fork to anybody's `since`.
   it("[G5] asks about what it passed on, not about what it heard of the other line", () => {
     const { feed, asked } = feedAt(10, 100);
-    expect(feed.question()).toEqual({ position: { epoch: "e1", seq: 10, ts: 100 }, broken: false });
+    expect(feed.question()).toEqual({
+      position: { epoch: "e1", seq: 10, ts: 100 },
+      broken: false,
+      ...ASKS_NOTHING_ELSE,
+    });
     for (const [seq, ts] of [
       [9, 209],
       [10, 210],
@@ -44,12 +49,20 @@ describe("a feed that stood still while the log went another way", () => {
       feed.entry(entry(seq, ts, ts - 1));
     }
     expect(asked.times).toBeGreaterThan(0);
-    expect(feed.question()).toEqual({ position: { epoch: "e1", seq: 10, ts: 100 }, broken: true });
+    expect(feed.question()).toEqual({
+      position: { epoch: "e1", seq: 10, ts: 100 },
+      broken: true,
+      ...ASKS_NOTHING_ELSE,
+    });
   });
 
   it("asks about the furthest that it heard where the chain fits: a log that has less has lost it", () => {
     const { feed } = feedAt(10, 100);
     feed.entry(entry(12, 120, 110));
-    expect(feed.question()).toEqual({ position: { epoch: "e1", seq: 12, ts: 120 }, broken: false });
+    expect(feed.question()).toEqual({
+      position: { epoch: "e1", seq: 12, ts: 120 },
+      broken: false,
+      ...ASKS_NOTHING_ELSE,
+    });
   });
 });

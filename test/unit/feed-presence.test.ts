@@ -1,5 +1,5 @@
-import { expect, it } from "vitest";
-import { Feed } from "../../src/feed/feed.ts";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { Feed, type Question } from "../../src/feed/feed.ts";
 import { NOT_COUNTED } from "../../src/feed/feed-counts.ts";
 import type { Frame } from "../../src/feed/frame.ts";
 import type { PresenceChange } from "../../src/presence/presence.ts";
@@ -36,12 +36,12 @@ function openFeed() {
     feed.attach({ connection, write, offer: write, ...DRAINED }, AT, version);
     return heard;
   };
-  const compare = (version: number) => {
-    const question = feed.question();
+  const answer = (question: Question | undefined, version: number) => {
     if (question !== undefined)
       feed.compare(question, { ...AT, version, memberCount: version, messages: 0, bytes: 0, oldest: "-" });
   };
-  return { feed, join, compare, suspected: () => suspected };
+  const compare = (version: number) => answer(feed.question(), version);
+  return { feed, join, answer, compare, suspected: () => suspected };
 }
 
 const change = (version: number, by: string): PresenceChange => ({
@@ -87,4 +87,49 @@ it("[G4] changes that were heard while the join was under way are no reason for 
   expect(join("crossed", 6)).toEqual([7]);
   expect(suspected()).toBe(0);
   feed.expectNoMore();
+});
+
+/*
+ * A failover to a server that had not heard of the sixth change, and counts another one as the sixth before anybody listens to
+ * it again: by the numbers nothing is missing.
+ */
+it("[G5] after a failover members are told where presence stands, also where the lost changes have others' numbers", () => {
+  const { feed, join, compare, answer, suspected } = openFeed();
+  const early = join("early", 5);
+  feed.presence(change(6, "ada"));
+  compare(6);
+  const askedBefore = feed.question();
+  expect(askedBefore).toMatchObject({ version: 6, recounts: false, oldest: "-" });
+  feed.recount();
+  expect(suspected()).toBe(1);
+  // Asked before: it says nothing of what the failover took.
+  answer(askedBefore, 6);
+  expect(feed.question()).toMatchObject({ version: 7, recounts: true, oldest: undefined });
+  // The other change is heard meanwhile, and the log puts its number past the one that is asked about.
+  feed.presence(change(7, "ben"));
+  const asked = feed.question();
+  expect(asked?.version).toBe(8);
+  feed.presence(change(9, "cleo"));
+  answer(asked, 9);
+  expect(early).toEqual([6, 7, 9, 9]);
+  compare(9);
+  expect(feed.question()).toMatchObject({ version: 9, recounts: false, oldest: "-" });
+  expect(early).toEqual([6, 7, 9, 9]);
+});
+
+it("[G5] a failover is no reason to tell the members of rooms in which nobody came or went for a minute", () => {
+  vi.useFakeTimers({ toFake: ["performance"], now: 10_000_000 });
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  const { feed, join, suspected } = openFeed();
+  vi.advanceTimersByTime(120_000);
+  join("early", 5);
+  feed.presence(change(6, "ada"));
+  vi.advanceTimersByTime(59_000);
+  feed.recount();
+  expect(suspected()).toBe(1);
+  vi.advanceTimersByTime(3_000);
+  feed.recount();
+  expect(suspected()).toBe(1);
 });

@@ -77,6 +77,40 @@ const FOUND: Readonly<Record<string, readonly (Step | Step[0])[]>> = {
     "append",
     "hear",
   ],
+  "a room that was lost, and counted up to the version that its members had known before": [
+    "join",
+    "answer",
+    "fork",
+    "answer",
+    "answer",
+    ["answer", 3],
+    "flush",
+    "join",
+    "come",
+  ],
+  "a change heard for a join in one line of versions, while another one joins in the next": [
+    ...(["flush", "answer", "join", "join"] as const),
+    ["answer", 1],
+    ...([
+      "answer",
+      "flush",
+      "answer",
+      "answer",
+      "answer",
+      "return",
+      "mend",
+      "come",
+      "hear a chunk",
+      "flush",
+      "join",
+    ] as const),
+  ],
+  // Found by a build that was broken on purpose: it held a full log for one that grows.
+  "a log that was full before it was counted again": [
+    ...(["append", "append", "append", "join", "answer", "answer", "answer", "compare"] as const),
+    ...Array.from({ length: 9 }, () => "answer" as const),
+    ...Array.from({ length: 7 }, () => ["append", "hear", "hear"] as const).flat(),
+  ],
   // Found by a build that was broken on purpose: it went by the number of the place and not by its ts.
   "a client that comes back from a place at which the log now has another message": [
     "append",

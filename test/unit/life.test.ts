@@ -12,6 +12,7 @@ class ModelLeases implements Leases {
   readonly gone: string[] = [];
   readonly cleaned: string[] = [];
   readonly renewed: string[] = [];
+  readonly released: [incarnation: string, afterMs: number][] = [];
 
   async renew(incarnation: string): Promise<Renewal> {
     this.renewed.push(incarnation);
@@ -28,8 +29,8 @@ class ModelLeases implements Leases {
     this.cleaned.push(incarnation);
   }
 
-  async release(): Promise<void> {
-    return undefined;
+  async release(incarnation: string, afterMs: number): Promise<void> {
+    this.released.push([incarnation, afterMs]);
   }
 }
 
@@ -46,7 +47,7 @@ async function begin(work: { putBack?: () => Promise<void>; sweep?: (gone: strin
       told.push(`sweep ${gone}`);
       await work.sweep?.(gone);
     },
-    renewed: (announced) => told.push(announced ? "renewed, announced" : "renewed"),
+    renewed: (because) => told.push(`renewed, ${because}`),
     putBack: async () => {
       told.push("put back");
       await work.putBack?.();
@@ -68,7 +69,7 @@ describe("a node's life", () => {
     await vi.advanceTimersByTimeAsync(LEASE_MS / 6);
     expect(incarnation.current).not.toBe(before);
     expect(leases.renewed.at(-1)).toBe(incarnation.current);
-    expect(told).toEqual(["renewed, announced", "put back"]);
+    expect(told).toEqual(["renewed, claimed", "put back"]);
     life.stop();
   });
 
@@ -81,8 +82,25 @@ describe("a node's life", () => {
     leases.renewed.length = 0;
     await vi.advanceTimersByTimeAsync(2 * LEASE_MS);
     expect(leases.renewed.length).toBeGreaterThan(10);
-    expect(told).toEqual(["renewed", "put back"]);
+    expect(told).toEqual(["renewed, lost", "put back"]);
     slow.resolve();
+    life.stop();
+  });
+
+  it("[G5] where the store may have lost the last writes, nobody takes its members out before they are put back under a new one", async () => {
+    const slow = Promise.withResolvers<void>();
+    const { life, leases, incarnation, told } = await begin({ putBack: () => slow.promise });
+    const before = incarnation.current;
+    leases.state = "moved";
+    await vi.advanceTimersByTimeAsync(2 * LEASE_MS);
+    expect(told).toEqual(["renewed, moved", "put back"]);
+    expect(leases.renewed.at(-1)).toBe(incarnation.current);
+    expect(leases.released.length).toBeGreaterThan(10);
+    expect(new Set(leases.released.map(String))).toEqual(new Set([`${before},${LEASE_MS}`]));
+    leases.released.length = 0;
+    slow.resolve();
+    await vi.advanceTimersByTimeAsync(2 * LEASE_MS);
+    expect(leases.released).toEqual([[before, 0]]);
     life.stop();
   });
 
@@ -94,7 +112,7 @@ describe("a node's life", () => {
     leases.state = "lost";
     await vi.advanceTimersByTimeAsync(LEASE_MS);
     expect(tries).toBe(3);
-    expect(told.filter((line) => line === "renewed")).toHaveLength(1);
+    expect(told.filter((line) => line === "renewed, lost")).toHaveLength(1);
     life.stop();
   });
 

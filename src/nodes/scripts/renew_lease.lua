@@ -1,8 +1,9 @@
 -- Renews a node's lease, and looks whether somebody is to be cleared up after.
 -- KEYS  1 leases, 2 nodes that are gone, 3 how the nodes are
 -- ARGV  1 incarnation, 2 length of the lease in ms, 3 how this node is, or ""
--- Returns a word and 1 or 0: "held", "claimed" where others have taken it for gone (nothing is written then, nobody would
--- take it away again), or "lost" where nothing is known of it; 1 where claim_gone.lua has a node to give
+-- Returns a word, 1 or 0, and the server: "held", "claimed" where others have taken it for gone (nothing is written then, nobody
+-- would take it away again), or "lost" where nothing is known of it; 1 where claim_gone.lua has a node to give; the server is
+-- this run of it and its line of replication, which ends where a replica takes over, or "" where it does not say
 --- @include "integer.lua"
 --- @include "now_ms.lua"
 local leases, gone, info = KEYS[1], KEYS[2], KEYS[3]
@@ -14,8 +15,15 @@ local function some(key, from)
   return #redis.call("ZRANGE", key, from, past, "BYSCORE", "LIMIT", 0, 1) > 0
 end
 
-if redis.call("ZSCORE", gone, incarnation) then return "claimed 0" end
+-- Told or not, that must not keep a node from its lease.
+local told_of_server = redis.pcall("INFO", "server", "replication")
+local server = ""
+if type(told_of_server) == "string" then
+  server = (string.match(told_of_server, "run_id:(%w+)") or "") .. (string.match(told_of_server, "master_replid:(%w+)") or "")
+end
+
+if redis.call("ZSCORE", gone, incarnation) then return "claimed 0 " .. server end
 local new = redis.call("ZADD", leases, integer(now + lease_ms), incarnation)
 if told ~= "" then redis.call("HSET", info, incarnation, told) end
 local waiting = some(leases, "-inf") or some(gone, 0)
-return (new == 1 and "lost" or "held") .. (waiting and " 1" or " 0")
+return table.concat({ new == 1 and "lost" or "held", waiting and 1 or 0, server }, " ")
