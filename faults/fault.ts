@@ -10,6 +10,8 @@ export type Fault =
   | { readonly kind: "restart redis"; readonly awayMs: number }
   | { readonly kind: "empty redis"; readonly awayMs: number }
   | { readonly kind: "pause redis"; readonly forMs: number }
+  /** What is written in the last `behindMs` is lost. */
+  | { readonly kind: "fail over"; readonly behindMs: number; readonly awayMs: number }
   | { readonly kind: "close redis connections"; readonly type: "pubsub" | "normal" }
   | {
       readonly kind: "half-open";
@@ -47,6 +49,8 @@ export function lengthMs(fault: Fault): number {
     case "restart redis":
     case "empty redis":
       return fault.awayMs + REDIS_START_MS;
+    case "fail over":
+      return fault.behindMs + fault.awayMs + REDIS_START_MS;
     case "freeze node":
     case "pause redis":
     case "half-open":
@@ -77,6 +81,8 @@ export function describeFault(fault: Fault): string {
       return `Redis killed (SIGKILL), back with its AOF after ${fault.awayMs} ms`;
     case "empty redis":
       return `Redis killed (SIGKILL), back empty after ${fault.awayMs} ms`;
+    case "fail over":
+      return `another Redis takes its place after ${fault.awayMs} ms, without what was written in the last ${fault.behindMs} ms`;
     case "pause redis":
       return `Redis stopped (SIGSTOP) for ${fault.forMs} ms`;
     case "close redis connections":

@@ -36,7 +36,10 @@ export class Line {
     this.socket.on("connect", () => this.#hurry());
   }
 
-  /** Sends a request on a connection that is open, and writes down how it went. `then` runs in the turn of the answer. */
+  /**
+   * Sends a request on a connection that is open, and writes down how it went. `then` runs in the turn of the answer, also of one
+   * that comes when nobody waits for it any more: a node that stood still has done what it was asked for.
+   */
   request<R extends Reply>(
     name: string,
     payload: object,
@@ -45,13 +48,21 @@ export class Line {
     const { requests } = this.#journal;
     const at = this.#journal.now();
     return new Promise((resolve) => {
-      this.socket.timeout(ACK_TIMEOUT_MS).emit(name, payload, (error: Error | null, reply: R) => {
-        const afterMs = this.#journal.now() - at;
-        const failure = afterMs < ACK_TIMEOUT_MS ? "lost" : "unanswered";
-        const outcome = error !== null ? failure : reply.ok ? "ok" : (reply.error?.code ?? "refused");
-        requests.push({ client: this.client, name, at, outcome, afterMs });
+      const settle = (outcome: string, answer: Answer<R>) => {
+        requests.push({ client: this.client, name, at, outcome, afterMs: this.#journal.now() - at });
+        resolve(answer);
+      };
+      let isWaiting = true;
+      const given = setTimeout(() => {
+        isWaiting = false;
+        settle("unanswered", { kind: "unanswered" });
+      }, ACK_TIMEOUT_MS);
+      this.socket.timeout(NEVER_MS).emit(name, payload, (error: Error | null, reply: R) => {
+        clearTimeout(given);
         if (error === null) then(reply);
-        resolve(error === null ? { kind: "answered", reply } : { kind: failure });
+        if (!isWaiting) return;
+        if (error !== null) settle("lost", { kind: "lost" });
+        else settle(reply.ok ? "ok" : (reply.error?.code ?? "refused"), { kind: "answered", reply });
       });
     });
   }

@@ -5,7 +5,7 @@ import type { World } from "./world.ts";
 
 /** Makes a fault happen; resolves once it is over. Clients that are cut come back later by themselves. */
 export async function perform(fault: Fault, world: World, members: readonly Member[]): Promise<void> {
-  const { cluster, redis, control, proxies } = world;
+  const { cluster, redis, control, proxies, pair } = world;
   switch (fault.kind) {
     case "cut clients":
       for (const client of fault.clients) members[client]?.line.cut(fault.forMs);
@@ -41,6 +41,15 @@ export async function perform(fault: Fault, world: World, members: readonly Memb
       await delay(fault.awayMs);
       if (fault.kind === "empty redis") await redis.forget();
       await redis.start();
+      return;
+    case "fail over":
+      if (pair === undefined) throw new Error("there is no other Redis in this scenario");
+      await pair.fallBehind();
+      await delay(fault.behindMs);
+      await pair.failOver();
+      await delay(fault.awayMs);
+      world.turnToPrimary();
+      await pair.refill();
       return;
     case "pause redis":
       await redis.pause();

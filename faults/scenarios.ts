@@ -18,6 +18,8 @@ export interface Scenario {
   readonly losesData?: boolean;
   /** Nodes reach Redis through a proxy each, which can swallow bytes. */
   readonly proxied?: boolean;
+  /** There is another Redis to take its place, behind the same proxies. */
+  readonly failsOver?: boolean;
   /** At most so many clients, where each of them is much work. */
   readonly mostClients?: number;
   /** Into how many rooms the clients go, two each; six by default. */
@@ -70,6 +72,11 @@ const DRAWS = {
   }),
   restartRedis: (random: Random): Fault => ({ kind: "restart redis", awayMs: random.whole(100, 4_000) }),
   emptyRedis: (random: Random): Fault => ({ kind: "empty redis", awayMs: random.whole(50, 3_000) }),
+  failOver: (random: Random): Fault => ({
+    kind: "fail over",
+    behindMs: random.whole(100, 1_000),
+    awayMs: random.whole(100, 3_000),
+  }),
   pauseRedis: (): Fault => ({ kind: "pause redis", forMs: 3_000 }),
   closeConnections: (random: Random): Fault => ({
     kind: "close redis connections",
@@ -102,13 +109,20 @@ const MIXED: readonly Draw[] = [
   DRAWS.freezeNode,
   DRAWS.restartRedis,
   DRAWS.emptyRedis,
+  DRAWS.failOver,
   DRAWS.pauseRedis,
   DRAWS.closeConnections,
   DRAWS.closeConnections,
   DRAWS.halfOpen,
 ];
 
-/** Each kind once before any comes again, in an order of the seed's; beside them some clients are cut now and then. */
+/** Beside them some clients are cut now and then. */
+function withCuts(random: Random, stage: Stage, faults: readonly PlannedFault[]): PlannedFault[] {
+  const cuts = series(stage, () => ({ fault: DRAWS.cutClients(random, stage), gapMs: random.whole(1_500, 4_000) }));
+  return [...faults, ...cuts];
+}
+
+/** Each kind once before any comes again, in an order of the seed's. */
 function drawMixed(random: Random, stage: Stage): PlannedFault[] {
   let left: Draw[] = [];
   const faults = series(stage, () => {
@@ -116,8 +130,7 @@ function drawMixed(random: Random, stage: Stage): PlannedFault[] {
     const draw = left.pop() ?? DRAWS.closeConnections;
     return { fault: draw(random, stage), gapMs: random.whole(500, 2_500) };
   });
-  const cuts = series(stage, () => ({ fault: DRAWS.cutClients(random, stage), gapMs: random.whole(1_500, 4_000) }));
-  return [...faults, ...cuts];
+  return withCuts(random, stage, faults);
 }
 
 function drawRoll(random: Random, stage: Stage): PlannedFault[] {
@@ -143,6 +156,14 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     draw: repeated(DRAWS.emptyRedis, 4_000, 6_000),
     losesData: true,
   },
+  failover: {
+    about: "another Redis takes its place, without the last writes",
+    draw: (random, stage) => withCuts(random, stage, repeated(DRAWS.failOver, 4_000, 6_000)(random, stage)),
+    losesData: true,
+    proxied: true,
+    failsOver: true,
+    notForStock: "a stock node keeps nothing in Redis that could be lost",
+  },
   "half-open": {
     about: "bytes between nodes and Redis go nowhere for a while",
     draw: repeated(DRAWS.halfOpen, 4_000, 6_000),
@@ -163,7 +184,13 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     notForStock: "nothing bounds what a stock node keeps for a slow reader",
   },
   freeze: { about: "a node is stopped for longer than its lease", draw: repeated(DRAWS.freezeNode, 5_000, 7_000) },
-  mixed: { about: "all of these, drawn from the seed", draw: drawMixed, losesData: true, proxied: true },
+  mixed: {
+    about: "all of these, drawn from the seed",
+    draw: drawMixed,
+    losesData: true,
+    proxied: true,
+    failsOver: true,
+  },
 };
 
 /** So many of the last clients come late or go for good during a run, where there are enough. */

@@ -2,6 +2,7 @@ import { Redis } from "ioredis";
 import type { Started } from "../src/local/started.ts";
 import { startCluster, type TestCluster } from "../test/support/cluster.ts";
 import { type PrivateRedis, startRedis } from "../test/support/private-redis.ts";
+import { RedisPair } from "../test/support/redis-pair.ts";
 import { roomTypesFile } from "../test/support/room-types.ts";
 import { startSticky } from "../test/support/sticky.ts";
 import type { Scenario } from "./scenarios.ts";
@@ -19,12 +20,17 @@ const READ_RATE = { RATE_READ_PER_SECOND: "1000", RATE_READ_BURST: "1000" };
 export interface World {
   /** The one address of all nodes. */
   readonly url: string;
+  /** The one that nodes use now. */
   readonly redis: PrivateRedis;
+  /** It and the one that may take its place, where the scenario wants that. */
+  readonly pair: RedisPair | undefined;
   readonly cluster: TestCluster;
-  /** A connection of the kit's own, past all proxies. */
+  /** A connection of the kit's own, past all that swallow. */
   readonly control: Redis;
   /** One in front of Redis for each node, where the scenario wants them. */
   readonly proxies: readonly SwallowingProxy[];
+  /** Whoever comes through a proxy is led to the primary of the pair. */
+  turnToPrimary(): void;
   /** For people: `Redis 8.0.2`. */
   readonly redisVersion: string;
 }
@@ -38,9 +44,12 @@ interface WorldOptions {
 
 /** Starts everything; `started` ends it, also where this rejects half-way. */
 export async function startWorld({ nodes, scenario, script }: WorldOptions, started: Started): Promise<World> {
-  const redis = await startRedis({ aof: true });
-  started.add(() => redis.stop());
-  const control = new Redis(redis.url);
+  const pair = scenario.failsOver ? await RedisPair.start() : undefined;
+  const redis = pair?.primary ?? (await startRedis({ aof: true }));
+  started.add(() => (pair ?? redis).stop());
+  const way = await startSwallowingProxy(redis.port);
+  started.add(() => way.close());
+  const control = new Redis(way.port);
   // It breaks whenever Redis does, and comes back by itself.
   control.on("error", () => undefined);
   started.add(async () => control.disconnect());
@@ -68,7 +77,15 @@ export async function startWorld({ nodes, scenario, script }: WorldOptions, star
   });
   const sticky = await startSticky(cluster);
   started.add(sticky.stop);
-  return { url: sticky.url, redis, cluster, control, proxies, redisVersion: await versionOf(control) };
+  return {
+    ...{ url: sticky.url, cluster, control, proxies, pair, redisVersion: await versionOf(control) },
+    get redis() {
+      return pair?.primary ?? redis;
+    },
+    turnToPrimary: () => {
+      for (const proxy of [way, ...proxies]) proxy.turnTo(pair?.primary.port ?? redis.port);
+    },
+  };
 }
 
 async function versionOf(control: Redis): Promise<string> {
