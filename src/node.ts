@@ -117,7 +117,12 @@ class Node implements RoomcastNode {
       lost: (room) => this.#seats.putBackIn(room),
     });
     this.#occupied = new OccupiedRooms(this.#store.directory, intervals);
-    this.#seats = new Seats(this.#store.presence, this.#store.index, this.#occupied, failed("leaving a room failed"));
+    this.#seats = new Seats(
+      this.#store.presence,
+      this.#store.index,
+      this.#occupied,
+      failed("a seat could not be taken again or given up"),
+    );
     this.#control = new ControlLog({
       intervals,
       channels: this.#store.channels,
@@ -247,9 +252,9 @@ class Node implements RoomcastNode {
         log.info("this node hears Redis again");
         this.#sockets.tell("restored", {});
       },
-      renewed: (because) => {
-        this.#seats.renewed(because === "claimed");
-        if (because === "moved") this.#feeds.recount();
+      renewed: (because, since) => {
+        this.#seats.renewed(because === "claimed", since);
+        this.#feeds.recount(since);
       },
       putBack: async () => {
         await this.#seats.putBack();

@@ -73,6 +73,7 @@ export function redisStore(
   const pulseChannel = keys.pulse(incarnation.current);
   const beatKey = keys.beat(incarnation.current);
   let events: StoreEvents | undefined;
+  let connectionsMoved: Promise<void> | undefined;
   const leaseMs = config.limits.leaseSeconds * 1_000;
   const leases = new RedisLeases(commands, keys, leaseMs, { nodes, load: () => events?.load() });
   const life = new Life({
@@ -85,7 +86,7 @@ export function redisStore(
       await presence.sweepNode(gone, (rooms) => directory.review(rooms));
       counts.nodeSwept();
     },
-    renewed: (because) => {
+    renewed: (because, since) => {
       const announced = because === "claimed";
       if (because === "moved") {
         log.warn("Redis is another server, or was started again: putting the members back");
@@ -93,14 +94,17 @@ export function redisStore(
         log.warn({ announced }, "the lease was lost: putting the members back");
         counts.leaseLost();
       }
-      events?.renewed(because);
-      webhooks?.renewed(announced);
+      events?.renewed(because, since);
+      connectionsMoved = webhooks?.renewed(announced);
     },
     putBack: async () => {
       await events?.putBack();
+      await connectionsMoved;
     },
     failed: (where, error) => log.debug({ err: error }, where),
   });
+  // Before others' graces run out: what they give up may be all that is left of a user whom this node is to put back.
+  commands.on("ready", () => life.renewNow());
   const leaveTogether = () => {
     if (commands.status === "ready") TurnWrites.of(commands).join();
   };

@@ -78,8 +78,8 @@ export interface StoreCounts {
 export interface StoreEvents {
   stalled(since: number): void;
   restored(): void;
-  /** The store may know nothing of this node's members any more, or not of all. */
-  renewed(because: RenewedBecause): void;
+  /** The store may know nothing of this node's members any more, or not of all: as `LifeOptions.renewed`. */
+  renewed(because: RenewedBecause, since: number): void;
   /** After `renewed`: puts them back. */
   putBack(): Promise<void>;
   /** How this node is now, for the list of nodes. */

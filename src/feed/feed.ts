@@ -115,9 +115,10 @@ export class Feed implements ChannelListener, Stream {
     return furthest;
   }
 
-  /** A join is under way: what is heard from now on is kept for it, until `expectNoMore`. */
-  expectJoin(): void {
+  /** A join is under way: what is heard from now on is kept for it, until `expectNoMore`. Returns what `attach` asks for. */
+  expectJoin(): number {
     this.tail.keep();
+    return this.tail.mark;
   }
 
   expectNoMore(): void {
@@ -138,16 +139,26 @@ export class Feed implements ChannelListener, Stream {
     this.#unsure = false;
   }
 
-  /** Begins to write everything after `position` to a connection; in the turn in which the join is acknowledged. */
-  attach(outlet: Outlet, position: Position, version: number): void {
+  /**
+   * Begins to write everything after `position` to a connection; in the turn in which the join is acknowledged. What was heard
+   * before it was expected (`mark`) is in its ack.
+   */
+  attach(outlet: Outlet, position: Position, version: number, mark: number): void {
     const reader = this.#readers.attach(outlet, position, version);
     this.#count.has(this.#readers.size);
+    this.#version.joined(version);
     // A join in another epoch counts otherwise: it is told where presence stands once the feed is there.
     if (position.epoch === this.#position?.epoch) {
-      for (const change of this.tail.changes) this.#news.replay(change, reader);
-      this.#doubtVersion(Math.max(version, this.tail.changes.at(-1)?.version ?? 0));
+      const changes = this.tail.changesAfter(mark);
+      for (const change of changes) this.#news.replay(change, reader);
+      this.#doubtVersion(Math.max(version, changes.at(-1)?.version ?? 0));
     }
     this.#readers.settle(reader);
+  }
+
+  /** A member was shown who is there, as of this version. */
+  membersShown(version: number): void {
+    this.#version.reached(version);
   }
 
   /** Nothing of this room is written to the connection from now on. */
@@ -186,13 +197,18 @@ export class Feed implements ChannelListener, Stream {
   }
 
   resumed(): void {
+    // Others may be missing after them, and count otherwise.
+    this.tail.forgetChanges();
     if (this.#state === "opening") this.#unsure = true;
     else this.suspect();
   }
 
-  /** The store may have lost the last changes, and counted others since: by the numbers alone nobody would see it. */
-  recount(): void {
-    if (this.#version.recount()) this.suspect();
+  /**
+   * The store may have lost the last changes, and counted others since: by the numbers alone nobody would see it. The next
+   * comparison tells members where presence stands. False where nothing is young enough to be lost.
+   */
+  recount(since: number): boolean {
+    return this.#version.recount(since);
   }
 
   /**
@@ -218,6 +234,8 @@ export class Feed implements ChannelListener, Stream {
     const moved = this.#position.epoch !== asked.position.epoch;
     if (!moved && (head.epoch !== asked.position.epoch || asked.broken)) {
       this.#restart(head, "epoch");
+      // Heard in the line before, after the log was asked: its version is behind what members know.
+      if (head.version < this.#version.furthest) this.suspect();
       return;
     }
     this.#readers.endUnreachable(this.#position);
@@ -226,12 +244,8 @@ export class Feed implements ChannelListener, Stream {
     this.#oldest = agrees ? head.oldest : undefined;
   }
 
-  #comparePresence(asked: VersionQuestion, { epoch, version, memberCount }: Head): void {
-    const answer = this.#version.compare(asked, version, epoch !== this.#position?.epoch);
-    if (answer === "known") return;
-    // Whoever stays must not wait for the old number.
-    if (answer === "new line") this.#readers.forgetVersions();
-    this.#news.missed(this.#version.known, memberCount);
+  #comparePresence(asked: VersionQuestion, { version, memberCount }: Head): void {
+    if (this.#version.compare(asked, version)) this.#news.missed(this.#version.known, memberCount);
   }
 
   /** The others were told of changes that this join does not know, and that nobody heard: the next comparison tells it too. */
@@ -320,7 +334,8 @@ export class Feed implements ChannelListener, Stream {
 
   /** The stream cannot be continued: its readers are told, and the feed goes on from the log's end. */
   #restart(head: Position, reason: "epoch" | "behind"): void {
-    if (head.epoch !== this.#position?.epoch) {
+    const isNewEpoch = head.epoch !== this.#position?.epoch;
+    if (isNewEpoch) {
       this.#left = this.#position?.epoch;
       this.tail.forgetChanges();
     }
@@ -328,8 +343,9 @@ export class Feed implements ChannelListener, Stream {
     this.#state = "live";
     this.#broken = false;
     this.#oldest = undefined;
-    // Those who are in this line already know its versions, and the feed maybe the one before's.
-    this.#doubtVersion(this.#readers.restart(head, reason));
+    const least = this.#readers.restart(head, reason);
+    // Those who are in this line already know its versions, and the feed maybe those of the one before.
+    if (least !== undefined && isNewEpoch) this.#doubtVersion(least);
     for (const entry of this.tail.entries) if (entry.epoch === head.epoch) this.#hear(entry);
   }
 }

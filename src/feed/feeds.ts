@@ -13,6 +13,8 @@ const CHECKS_PER_TURN = 500;
 /** Each open feed is compared with its log at least this often, in seconds, however quiet it is. */
 const CHECK_EVERY_S = 30;
 const TURN_MS = 1_000;
+/** When rooms whose last changes may be lost are compared again: other nodes notice within a lease, and take their time, in seconds. */
+const RECOUNTED_AFTER_S = [2, 5, 10, 20];
 /** Before trying again what Redis refused, in milliseconds. */
 const RETRY_MS = 250;
 const PAGE: PageSize = { maxMessages: BOUNDS.pageMessages, maxBytes: BOUNDS.pageBytes };
@@ -60,6 +62,9 @@ export class Feeds {
   readonly #pages = new Map<string, Promise<Page>>();
   readonly #surroundings: FeedSurroundings;
   readonly #stopRounds: () => void;
+  readonly #recounted = new Set<Feed>();
+  /** In seconds. */
+  #recountedFor = 0;
   readonly #rounds = new Rounds(() => this.#open.values());
   #checking = false;
   #closed = false;
@@ -129,9 +134,15 @@ export class Feeds {
     for (const { feed } of this.#open.values()) this.#suspect(feed);
   }
 
-  /** The store may have lost the last changes of presence. */
-  recount(): void {
-    for (const { feed } of this.#open.values()) feed.recount();
+  /**
+   * The store may have lost the last changes of presence. Nodes put them right without a word, each when it has noticed: the rooms
+   * concerned are compared again and again for a while. When first, is for the caller to say: once its own part is done.
+   * `since`: when the store last was what it had been, by `performance.now()`.
+   */
+  recount(since: number): void {
+    this.#recounted.clear();
+    for (const { feed } of this.#open.values()) if (feed.recount(since)) this.#recounted.add(feed);
+    this.#recountedFor = 0;
   }
 
   close(): void {
@@ -242,6 +253,11 @@ export class Feeds {
 
   /** A share of all feeds a second, so that each has its turn and none of them costs a burst. */
   #nextRound(): void {
+    this.#recountedFor += 1;
+    if (RECOUNTED_AFTER_S.includes(this.#recountedFor)) {
+      for (const feed of this.#recounted) if (this.get(feed.room) === feed) this.#suspect(feed);
+    }
+    if (this.#recountedFor > (RECOUNTED_AFTER_S.at(-1) ?? 0)) this.#recounted.clear();
     const share = Math.min(CHECKS_PER_TURN, Math.ceil(this.#open.size / CHECK_EVERY_S));
     for (const { feed } of this.#rounds.take(share)) if (this.get(feed.room) === feed) this.#suspect(feed);
   }

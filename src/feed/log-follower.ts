@@ -121,14 +121,14 @@ export class LogFollower implements Outlet {
     const feed = this.#feed;
     if (feed === undefined) return;
     const { room, policy, log, begins } = this.#options;
-    feed.expectJoin();
+    const mark = feed.expectJoin();
     try {
       await this.#untilDone(async () => {
         const [head] = await log.check([{ room, position: NOWHERE, retention: policy.retention }]);
         if (head === undefined) return;
         await begins(head);
         feed.start(head, 0);
-        feed.attach(this, { epoch: head.epoch, seq: head.seq, ts: head.ts }, 0);
+        feed.attach(this, { epoch: head.epoch, seq: head.seq, ts: head.ts }, 0, mark);
       });
     } finally {
       feed.expectNoMore();

@@ -1,43 +1,62 @@
-/** What a failover may lose is younger than this, in milliseconds: a replica, or a file, is seconds behind. */
-const LOSABLE_MS = 60_000;
+import { LOSABLE_MS } from "../presence/presence.ts";
+
+/** A join that was answered by the store before a failover is over by then, in seconds: requests have a deadline of 2 s. */
+const JOINED_BEFORE_S = 5;
 
 /** What a comparison with the store asks about presence. */
 export interface VersionQuestion {
   /** The store's version is put past this one where it is behind. */
   readonly version: number;
-  /** Members are told where presence stands, whatever the number is. */
-  readonly recounts: boolean;
+  /** Members are told where presence stands, whatever the number is: which of the recounts this is, and 0 where it is none. */
+  readonly recount: number;
 }
 
-/**
- * What the answer means for members.
- * - `known`: nothing; `missed`: they are told where presence stands;
- * - `new line`: that too, and numbers that they know count for nothing any more.
- */
-export type VersionAnswer = "known" | "missed" | "new line";
-
-/** Which version of a room's presence the members on this node know of. */
+/** Which versions of a room's presence the members on this node know of. */
 export class PresenceVersion {
+  /** All of them do, if the channel brings what it should. */
   #known = 0;
-  /** When presence last changed: in whole seconds of `performance.now()`, which take no object. */
+  /** Some of them do, by a join in whichever epoch. */
+  #furthest = 0;
+  /** When a version was last heard of: in whole seconds of `performance.now()`, which take no object. */
   #changedAtS = 0;
-  #recounts = false;
-
-  get isSure(): boolean {
-    return !this.#recounts;
-  }
+  /** Recounts that were wanted, and how many of them were answered. */
+  #wanted = 0;
+  #answered = 0;
+  /** In the same seconds. */
+  #recountedAtS = -JOINED_BEFORE_S;
 
   get known(): number {
     return this.#known;
   }
 
-  /** The first join was told this one, or the channel brought it. */
+  get furthest(): number {
+    return this.#furthest;
+  }
+
+  /** Whether the next comparison has nothing to tell where the store has the version that it asks about. */
+  get isSure(): boolean {
+    return this.#wanted === this.#answered && this.#known === this.#furthest;
+  }
+
+  /** The channel brought this one, or the first join was told it. */
   heard(version: number): void {
     this.#known = Math.max(this.#known, version);
+    this.reached(version);
+  }
+
+  /** Somebody has this one from the store. */
+  reached(version: number): void {
+    this.#furthest = Math.max(this.#furthest, version);
     this.#changedAtS = nowS();
   }
 
-  /** A join was told this one: false where others were told of later ones, which the next comparison tells it too. */
+  /** A join was told this one. Soon after a failover it may be a number of the store before, and mean something else. */
+  joined(version: number): void {
+    this.reached(version);
+    if (nowS() - this.#recountedAtS < JOINED_BEFORE_S) this.#wanted += 1;
+  }
+
+  /** Somebody knows no more than this one: false where others do, which the next comparison tells it too. */
   covers(version: number): boolean {
     if (version >= this.#known) return true;
     this.#known = version;
@@ -46,26 +65,27 @@ export class PresenceVersion {
 
   /**
    * The store may have lost changes, and counted others under their numbers since, so that no number shows it. False where
-   * none is young enough for that.
+   * none is young enough for that. `since`: when the store last was what it had been, by `performance.now()`.
    */
-  recount(): boolean {
-    if (this.#changedAtS * 1_000 < performance.now() - LOSABLE_MS) return false;
-    this.#recounts = true;
+  recount(since: number): boolean {
+    this.#recountedAtS = nowS();
+    if (this.#changedAtS * 1_000 < since - LOSABLE_MS) return false;
+    this.#wanted += 1;
     return true;
   }
 
   question(): VersionQuestion {
-    return { version: this.#recounts ? this.#known + 1 : this.#known, recounts: this.#recounts };
+    const recounts = this.#wanted > this.#answered;
+    return { version: recounts ? this.#furthest + 1 : this.#furthest, recount: recounts ? this.#wanted : 0 };
   }
 
-  /** `isNewEpoch`: the room was lost, and counts from the beginning. */
-  compare(asked: VersionQuestion, version: number, isNewEpoch: boolean): VersionAnswer {
-    const isNewLine = isNewEpoch && version < this.#known;
-    if (!asked.recounts && !isNewLine && version <= this.#known) return "known";
-    if (asked.recounts) this.#recounts = false;
-    this.#changedAtS = nowS();
-    this.#known = isNewLine ? version : Math.max(version, this.#known);
-    return isNewLine ? "new line" : "missed";
+  /** Takes the store's answer: whether members are to be told where presence stands. */
+  compare(asked: VersionQuestion, version: number): boolean {
+    if (asked.recount === 0 && version <= this.#known) return false;
+    this.#answered = Math.max(this.#answered, asked.recount);
+    this.#known = Math.max(version, this.#known);
+    this.reached(version);
+    return true;
   }
 }
 

@@ -113,12 +113,12 @@ export class Readers implements SlowReaders {
    * The feed goes on from `head`, with nothing in between. Who joined in that line already goes on with it, from where the
    * join stood; all others were given something else. Returns the least version of presence that one who goes on was told.
    */
-  restart(head: Position, reason: ResyncReason): number {
+  restart(head: Position, reason: ResyncReason): number | undefined {
     this.#live.flush();
-    let least = Number.POSITIVE_INFINITY;
+    let least: number | undefined;
     for (const reader of this.#all.values()) {
       if (reader.state === "ahead" && reader.position.epoch === head.epoch) {
-        least = Math.min(least, reader.version);
+        least = Math.min(least ?? reader.version, reader.version);
         this.settle(reader);
       } else {
         this.#resync(reader, reason);
@@ -140,11 +140,6 @@ export class Readers implements SlowReaders {
         this.#tellLater(reader).catch((error: unknown) => this.#stream.failed(error));
       }
     }
-  }
-
-  /** The room's presence begins to count anew. */
-  forgetVersions(): void {
-    for (const reader of this.#all.values()) reader.version = 0;
   }
 
   /** Whoever counts versions would not see that changes are missing before the next one comes. */

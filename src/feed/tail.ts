@@ -16,6 +16,7 @@ export class Tail {
   #users = 0;
   #entries: Entry[] = NOTHING;
   #changes: PresenceChange[] = NOTHING;
+  #changesSoFar = 0;
   #bytes = 0;
 
   constructor(maxBytes: number) {
@@ -26,8 +27,14 @@ export class Tail {
     return this.#entries;
   }
 
-  get changes(): readonly PresenceChange[] {
-    return this.#changes;
+  /** Counts the changes that came while somebody needed them: `changesAfter` has those that come from now on. */
+  get mark(): number {
+    return this.#changesSoFar;
+  }
+
+  changesAfter(mark: number): readonly PresenceChange[] {
+    const dropped = this.#changesSoFar - this.#changes.length;
+    return mark <= dropped ? this.#changes : this.#changes.slice(mark - dropped);
   }
 
   /** Keeps from now on, until `release` was called as often as `keep`. */
@@ -58,7 +65,7 @@ export class Tail {
     for (const old of dropped) this.#bytes -= old.body.length;
   }
 
-  /** The changes that were kept count in a line of versions that has ended. */
+  /** What comes next may not follow on the changes that were kept, or count in another line of versions. */
   forgetChanges(): void {
     if (this.#users > 0) this.#changes = [];
   }
@@ -66,6 +73,7 @@ export class Tail {
   change(change: PresenceChange): void {
     if (this.#users === 0) return;
     this.#changes.push(change);
+    this.#changesSoFar += 1;
     if (this.#changes.length > CHANGES) this.#changes.splice(0, CHANGES / 2);
   }
 }

@@ -1,15 +1,15 @@
 /**
  * What became of a lease.
  * - `held`: it goes on;
- * - `moved`: it goes on, and the store is another server than the last time (a failover), or was started again: what was written
- *   last may be gone. Told once;
  * - `claimed`: it had run out, and another node takes this one's members out of the rooms, or did;
  * - `lost`: the store knows nothing of it: it is the first time, or the store lost what it had.
  */
-export type LeaseState = "held" | "moved" | "claimed" | "lost";
+export type LeaseState = "held" | "claimed" | "lost";
 
 export interface Renewal {
   readonly state: LeaseState;
+  /** The store is another server than at the last call, or was started again: what was written last may be gone. */
+  readonly moved: boolean;
   /** There is a node that `claim` would give; not looked at where this one's own lease was claimed. */
   readonly someGone: boolean;
 }
@@ -26,9 +26,9 @@ export interface Leases {
   claim(): Promise<string | undefined>;
   cleared(incarnation: string): Promise<void>;
 
-  /**
-   * Lets a lease of the caller's run out in `afterMs`, and no list of nodes has that life any more: a node that stops leaves its
-   * members that long to be back elsewhere. May be repeated, to put the end off.
-   */
+  /** Puts off the end of the lease of an earlier life of the caller's, if it still has one; no list of nodes has that life. */
+  prolong(incarnation: string): Promise<void>;
+
+  /** Lets a lease run out in `afterMs`: a node that stops leaves its members that long to be back elsewhere. */
   release(incarnation: string, afterMs: number): Promise<void>;
 }

@@ -9,7 +9,7 @@ const RENEWALS_PER_LEASE = 6;
  * Why a node goes on under a new incarnation: others tell that its members left (`claimed`), the store lost them all (`lost`) or
  * maybe the last that came and went (`moved`), and nobody was told anything.
  */
-export type RenewedBecause = Exclude<LeaseState, "held">;
+export type RenewedBecause = Exclude<LeaseState, "held"> | "moved";
 
 export interface LifeOptions {
   readonly intervals: Intervals;
@@ -18,8 +18,8 @@ export interface LifeOptions {
   readonly leaseMs: number;
   /** Takes the members of a node that is gone out of all rooms. May be called again for the same one. */
   sweep(incarnation: string): Promise<void>;
-  /** This node goes on under a new incarnation. */
-  renewed(because: RenewedBecause): void;
+  /** This node goes on under a new incarnation. `since`: when the store last was what it had been, by `performance.now()`. */
+  renewed(because: RenewedBecause, since: number): void;
   /** After `renewed`: puts this node's members back. May be called again. */
   putBack(): Promise<void>;
   failed(where: string, error: unknown): void;
@@ -33,6 +33,8 @@ export class Life {
   readonly #options: LifeOptions;
   readonly #stop: () => void;
   #heldSince: number | undefined;
+  /** When the store last answered, by `performance.now()`. */
+  #answeredAt = 0;
   #begun = false;
   #renewing = false;
   #clearing = false;
@@ -41,6 +43,10 @@ export class Life {
   #puttingBack = false;
   /** Earlier lives of this node whose members are being put back: until then nobody shall take them out. */
   readonly #earlier = new Set<string>();
+  /** The store moved on while a new life began. */
+  #movedAgain = false;
+  /** Of this life, at least once. */
+  #hadLease = false;
 
   constructor(options: LifeOptions) {
     this.#options = options;
@@ -50,8 +56,15 @@ export class Life {
   /** Takes the first lease. Rejects with `unavailable`. */
   async begin(): Promise<void> {
     await this.#options.leases.renew(this.#options.incarnation.current);
+    this.#hadLease = true;
     this.#begun = true;
     this.#heldSince = performance.now();
+    this.#answeredAt = this.#heldSince;
+  }
+
+  /** Renews the lease now: the store is back, and may be another one. */
+  renewNow(): void {
+    this.#tick();
   }
 
   /** For how long the lease has been held without a break, in milliseconds; 0 where it is not. */
@@ -67,6 +80,7 @@ export class Life {
   }
 
   stop(): void {
+    this.#begun = false;
     this.#stop();
   }
 
@@ -85,16 +99,23 @@ export class Life {
 
   async #renew(): Promise<void> {
     const { leases, incarnation, leaseMs, renewed } = this.#options;
-    const { state, someGone } = await leases.renew(incarnation.current);
-    if (state !== "held") {
+    const { state, moved, someGone } = await leases.renew(incarnation.current);
+    // The first time that a life is heard of it is `lost` too.
+    const goesOn = state === "held" || (state === "lost" && !this.#hadLease);
+    this.#hadLease = true;
+    if (!goesOn || moved || this.#movedAgain) {
       this.#heldSince = undefined;
       this.#owing = true;
-      if (state === "moved") this.#earlier.add(incarnation.current);
+      if (goesOn) this.#earlier.add(incarnation.current);
       incarnation.renew();
-      renewed(state);
-      await leases.renew(incarnation.current);
+      this.#hadLease = false;
+      this.#movedAgain = false;
+      renewed(goesOn ? "moved" : state, this.#answeredAt);
+      this.#movedAgain = (await leases.renew(incarnation.current)).moved;
+      this.#hadLease = true;
     }
-    for (const life of this.#earlier) await leases.release(life, leaseMs);
+    this.#answeredAt = performance.now();
+    for (const life of this.#earlier) await leases.prolong(life);
     this.#heldSince ??= performance.now();
     if (this.#owing && !this.#puttingBack) this.#putBack();
     if (someGone && performance.now() - this.#heldSince >= leaseMs && !this.#clearing) this.#clearUp();
@@ -107,7 +128,10 @@ export class Life {
     const earlier = [...this.#earlier];
     this.#options
       .putBack()
-      .then(() => this.#giveUp(earlier))
+      .then(() => {
+        // Their leases run out, and what is still under them is taken out by whoever is first.
+        for (const life of earlier) this.#earlier.delete(life);
+      })
       .catch((error: unknown) => {
         this.#owing = true;
         this.#options.failed("putting members back failed", error);
@@ -115,14 +139,6 @@ export class Life {
       .finally(() => {
         this.#puttingBack = false;
       });
-  }
-
-  /** What is still under these lives is of nobody: any node may take it out. */
-  async #giveUp(earlier: readonly string[]): Promise<void> {
-    for (const life of earlier) {
-      await this.#options.leases.release(life, 0);
-      this.#earlier.delete(life);
-    }
   }
 
   /** Beside the renewing: the rooms of a large node may take longer than a lease. */

@@ -30,8 +30,8 @@ export class RedisLeases implements Leases {
   readonly #released: string;
   readonly #leaseMs: number;
   readonly #telling: Telling;
-  /** By which server each life's lease was renewed last. */
-  readonly #servers = new Map<string, string>();
+  /** The one that answered last. */
+  #server: string | undefined;
 
   constructor(redis: Redis, keys: Keys, leaseMs: number, telling: Telling) {
     this.#redis = redis;
@@ -55,15 +55,9 @@ export class RedisLeases implements Leases {
     if (state !== "held" && state !== "claimed" && state !== "lost") {
       throw new Error(`renew_lease.lua answered ${state}`);
     }
-    const hasMoved = state === "held" && this.#hasMoved(incarnation, server);
-    return { state: hasMoved ? "moved" : state, someGone: someGone === "1" };
-  }
-
-  #hasMoved(incarnation: string, server: string): boolean {
-    if (server === "") return false;
-    const before = this.#servers.get(incarnation) ?? server;
-    this.#servers.set(incarnation, server);
-    return before !== server;
+    const before = this.#server ?? server;
+    if (server !== "") this.#server = server;
+    return { state, moved: server !== "" && before !== server, someGone: someGone === "1" };
   }
 
   async claim(): Promise<string | undefined> {
@@ -80,8 +74,20 @@ export class RedisLeases implements Leases {
     await this.#telling.nodes.forget(incarnation);
   }
 
+  async prolong(incarnation: string): Promise<void> {
+    let isThere: number;
+    try {
+      isThere = Number(
+        await this.#redis.zadd(this.#leases, "XX", "CH", (await this.#now()) + this.#leaseMs, incarnation),
+      );
+    } catch (error) {
+      throw storeFailure(error);
+    }
+    // Of a life that others have cleared up after, nobody would take it away again.
+    if (isThere > 0) await this.#telling.nodes.retire(incarnation);
+  }
+
   async release(incarnation: string, afterMs: number): Promise<void> {
-    this.#servers.delete(incarnation);
     try {
       const now = await this.#now();
       await this.#redis.zremrangebyscore(this.#released, "-inf", now);

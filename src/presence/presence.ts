@@ -1,5 +1,11 @@
 import type { Position, Retention } from "../log/room-log.ts";
 
+/**
+ * What a store lacks that another server took over, or that was started again, was written within so long before that, in
+ * milliseconds: a replica or a file is seconds behind.
+ */
+export const LOSABLE_MS = 60_000;
+
 /** Someone in a room, as clients see them. */
 export interface Member {
   id: string;
@@ -29,6 +35,8 @@ export interface JoinRequest extends Seat {
    * time, and the store lost that; `everybody` where it was in all the time, and was shown to leave: it heard that, too.
    */
   readonly tells?: "nobody" | "everybody";
+  /** Name and state that the room knows of the user stay: those given here may be older. */
+  readonly keepsKnown?: boolean;
 }
 
 export interface Joined {
@@ -67,7 +75,8 @@ export interface PresenceChange {
  * incarnation, so that a dead node's entries can be told from all others.
  *
  * Every call is one atomic step that publishes its change on the room's channel itself, so nobody hears of a change
- * that is not stored, and a change that is stored is published. `version` counts the changes that were published.
+ * that is not stored, and a change that is stored is published, but for those that tell nobody. `version` grows with every
+ * change: where it is more than one ahead, somebody has to look.
  * A user's first and last connection are changes; those between are none. Calls reject with `unavailable` when the
  * outcome is unknown.
  */

@@ -88,12 +88,14 @@ export class RedisPresence implements Presence, RoomIndex {
       identityJson(user, name),
       state ?? "",
       maxMembers,
-      SHOWN_MEMBERS,
+      // Nobody reads the list of a join that puts back.
+      request.tells === undefined ? SHOWN_MEMBERS : 0,
       this.#epochs.next(),
       retention.maxAgeMs,
       this.#dedupeMs,
       SPARE_LIFE_MS,
       request.tells ?? "others",
+      request.keepsKnown ? "1" : "",
     ]);
     return readJoined(readList(reply));
   }

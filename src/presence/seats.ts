@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { RoomcastError } from "../errors.ts";
-import type { Joined, JoinRequest, Presence, Seat } from "./presence.ts";
+import { type Joined, type JoinRequest, LOSABLE_MS, type Presence, type Seat } from "./presence.ts";
 
 /** Waits between tries to take a seat away while Redis is away, in milliseconds. */
 const RETRY_MS = { first: 100, most: 2_000 };
@@ -29,6 +29,8 @@ interface Seated {
   request: JoinRequest;
   /** The life of this node under which the seat was taken last. */
   life: number;
+  /** When its connection last told name and state: in whole seconds of `performance.now()`, which take no object. */
+  toldAtS: number;
 }
 
 /** A room in which this node has seats, or may have. */
@@ -58,6 +60,8 @@ export class Seats {
   #life = 0;
   /** Others were shown that all seats of earlier lives were given up. */
   #shownLeaving = 0;
+  /** What was told earlier is in the store, or something newer is. */
+  #losableFrom = 0;
   #closed = false;
 
   constructor(presence: Presence, index: RoomIndex, occupancy: Occupancy, failed: (error: unknown) => void) {
@@ -76,7 +80,7 @@ export class Seats {
       occupied: false,
     };
     this.#rooms.set(request.room, room);
-    room.seats.set(request.connection, { request, life: this.#life });
+    room.seats.set(request.connection, { request, life: this.#life, toldAtS: nowS() });
     // Both leave in this order on one connection: the index is never behind the room.
     const noted = (room.life === this.#life ? room.noted : undefined) ?? this.#note(request.room);
     const joined = this.#presence.join(request);
@@ -89,7 +93,9 @@ export class Seats {
   async setState(seat: Seat, state: string): Promise<void> {
     await this.#presence.setState(seat, state);
     const seated = this.#rooms.get(seat.room)?.seats.get(seat.connection);
-    if (seated !== undefined) seated.request = { ...seated.request, state };
+    if (seated === undefined) return;
+    seated.request = { ...seated.request, state };
+    seated.toldAtS = nowS();
   }
 
   /** Gives a seat up; resolves once Redis has confirmed that, however long it takes. */
@@ -112,10 +118,12 @@ export class Seats {
 
   /**
    * This node goes on under a new incarnation. `announced`: others tell that all of its members left, so whoever is put
-   * back is announced, once; otherwise nobody was told anything.
+   * back is announced, once; otherwise nobody was told anything. `since`: when the store last was what it had been, by
+   * `performance.now()`.
    */
-  renewed(announced: boolean): void {
+  renewed(announced: boolean, since: number): void {
     this.#life += 1;
+    this.#losableFrom = since - LOSABLE_MS;
     if (announced) this.#shownLeaving = this.#life;
   }
 
@@ -172,11 +180,16 @@ export class Seats {
     try {
       await this.#presence.join({
         ...seated.request,
+        // It was in: that others have come meanwhile is no reason to be out.
+        maxMembers: 0,
         tells: seated.life < this.#shownLeaving ? "everybody" : "nobody",
+        keepsKnown: seated.toldAtS * 1_000 < this.#losableFrom,
       });
     } catch (error) {
-      // A newer join of the same connection has taken it, or it was refused: both are an outcome.
-      if (!(error instanceof RoomcastError) || error.code === "unavailable") throw error;
+      if (error instanceof RoomcastError && error.code === "unavailable") throw error;
+      // A newer join of the same connection has taken it, or it was refused: both are an outcome. One room that cannot be joined
+      // must not keep all others from being put right.
+      if (!(error instanceof RoomcastError)) this.#failed(error);
     }
     seated.life = life;
   }
@@ -267,4 +280,8 @@ export class Seats {
 
 function keyOf({ connection, room }: Seat): string {
   return `${connection} ${room}`;
+}
+
+function nowS(): number {
+  return Math.floor(performance.now() / 1_000);
 }

@@ -23,6 +23,12 @@ import { keepGrant } from "./grant.ts";
 import { encodeJson } from "./json.ts";
 import { beginLeaving } from "./leave.ts";
 
+/** A feed that keeps for this join what it hears since `mark`. */
+interface HeldFeed {
+  readonly feed: Feed;
+  readonly mark: number;
+}
+
 /** The `joining` membership of one attempt. */
 type Joining = Extract<Membership, { kind: "joining" }>;
 
@@ -39,7 +45,7 @@ export async function joinRoom(
   const { room } = request;
   const { policy, state, undecided } = admit(context, connection, request);
   const joining = begin(context, connection, room, call);
-  let feed: Feed | undefined;
+  let held: HeldFeed | undefined;
   let seated = false;
   try {
     const decision = undecided ? await call.within(askApplication(context, connection, room, "join")) : undefined;
@@ -48,9 +54,9 @@ export async function joinRoom(
       await call.within(context.hooks.beforeJoin({ user: connection.from, connection: connection.id, room }));
     }
     seated = true;
-    feed = await hold(context, room, call);
+    held = await hold(context, room, call);
     const joined = await call.within(takeSeat(context, connection, room, joining, policy, state));
-    feed.start(joined.position, joined.version);
+    held.feed.start(joined.position, joined.version);
     const missed =
       request.since !== undefined && mayRead
         ? await call.within(readMissed(context, room, request.since, joined.position, policy))
@@ -61,14 +67,14 @@ export async function joinRoom(
     const position = missed?.position ?? joined.position;
     call.answer(replyOf(room, position, missed !== undefined, entries, joined));
     const grant = decision === undefined ? undefined : { ...decision };
-    settle(context, connection, room, joining, feed, grant, position, joined.version);
+    settle(context, connection, room, joining, held, grant, position, joined.version);
     if (grant !== undefined) keepGrant(context, connection, room, grant);
   } catch (error) {
-    if (feed !== undefined) context.feeds.release(room, feed);
+    if (held !== undefined) context.feeds.release(room, held.feed);
     abandon(context, connection, room, joining, seated);
     throw error;
   } finally {
-    feed?.expectNoMore();
+    held?.feed.expectNoMore();
   }
 }
 
@@ -135,12 +141,11 @@ function begin(context: RoomContext, connection: Connection, room: string, call:
 }
 
 /** From here on the feed keeps what it hears for this join. One that opens after the call ended is given back. */
-async function hold(context: RoomContext, room: string, call: Call<Replies["joinRoom"]>): Promise<Feed> {
+async function hold(context: RoomContext, room: string, call: Call<Replies["joinRoom"]>): Promise<HeldFeed> {
   const holding = context.feeds.hold(room);
   try {
     const feed = await call.within(holding);
-    feed.expectJoin();
-    return feed;
+    return { feed, mark: feed.expectJoin() };
   } catch (error) {
     holding.then(
       (feed) => context.feeds.release(room, feed),
@@ -243,7 +248,7 @@ function settle(
   connection: Connection,
   room: string,
   { attempt, before }: Joining,
-  feed: Feed,
+  { feed, mark }: HeldFeed,
   grant: RoomGrant | undefined,
   position: Position,
   version: number,
@@ -254,7 +259,7 @@ function settle(
     context.feeds.release(room, before.feed);
   }
   connection.port.enter(room);
-  feed.attach(connection.port, position, version);
+  feed.attach(connection.port, position, version, mark);
 }
 
 /**

@@ -27,6 +27,7 @@ export async function getMembers(
   const reading = readMembers(context.presence, room, cursor, limit);
   const admitted = context.moderation.requireNotBanned(room, connection.identity.user);
   const [page] = await call.within(Promise.all([reading, admitted]));
+  context.feeds.get(room)?.membersShown(page.version);
   call.answer(page);
 }
 

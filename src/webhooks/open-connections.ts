@@ -119,8 +119,8 @@ export class OpenConnections {
     const { current } = this.#options.incarnation;
     if (before === current) return;
     if (announced) await this.#close(before, NODE_LOST, connection);
-    else await this.#options.commands.hdel(this.#key(before), connection).catch(rethrow);
     await this.#open(connection, { ...noted, incarnation: current }, announced ? "opened" : "");
+    if (!announced) await this.#options.commands.hdel(this.#key(before), connection).catch(rethrow);
     noted.incarnation = current;
   }
 

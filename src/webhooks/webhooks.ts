@@ -98,11 +98,13 @@ export class Webhooks {
     this.#connections.closed(connection, reason);
   }
 
-  /** This node goes on under a new incarnation. `announced`: others took it for dead, and told so. */
-  renewed(announced: boolean): void {
-    this.#connections.renewed(announced).catch((error: unknown) => {
+  /** This node goes on under a new incarnation. `announced`: others took it for dead, and told so. Resolves once all is its. */
+  async renewed(announced: boolean): Promise<void> {
+    try {
+      await this.#connections.renewed(announced);
+    } catch (error) {
       this.#failed("connections could not be told of again", error);
-    });
+    }
   }
 
   /** From now on this node moves events and makes deliveries. Redis is there. */

@@ -1,4 +1,5 @@
 import { beforeAll, expect, it } from "vitest";
+import type { JoinRequest } from "../../src/presence/presence.ts";
 import { eventually } from "../support/eventually.ts";
 import { type PrivateRedis, startRedis } from "../support/private-redis.ts";
 import { describeWithRedis } from "../support/redis.ts";
@@ -51,6 +52,28 @@ describeWithRedis("joins in Redis", () => {
       ["ben", "", 2],
       ["dora", "c4", 4],
     ]);
+  });
+
+  it("[G5] who is put back with what may be old leaves the name and state that are known, and brings them where none are", async () => {
+    const { presence } = await redisWorld();
+    const tab = (connection: string, name: string, state: string | undefined, options: Partial<JoinRequest> = {}) =>
+      presence.join(join("ada", connection, { name, state, ...options }));
+    const members = async () => (await presence.members(ROOM, undefined, 10)).members;
+    await tab("c1", "Ada", '{"n":1}');
+    await tab("c2", "Ada L.", '{"n":2}');
+    const putBack = { tells: "nobody", keepsKnown: true } as const;
+    const { version, members: listed } = await tab("c1", "Ada", '{"n":1}', putBack);
+    expect({ version, listed }).toEqual({ version: 2, listed: [] });
+    expect(await members()).toEqual([{ id: "ada", name: "Ada L.", state: { n: 2 } }]);
+    // Told lately: a state that the store lost.
+    await tab("c1", "Ada L.", '{"n":3}', { tells: "nobody" });
+    expect(await members()).toEqual([{ id: "ada", name: "Ada L.", state: { n: 3 } }]);
+    for (const connection of ["c1", "c2"]) await presence.leave(join("ada", connection));
+    await tab("c1", "Ada", '{"n":1}', putBack);
+    expect(await members()).toEqual([{ id: "ada", name: "Ada", state: { n: 1 } }]);
+    await presence.leave(join("ada", "c1"));
+    await tab("c1", "Ada", undefined, putBack);
+    expect(await members()).toEqual([{ id: "ada", name: "Ada" }]);
   });
 
   it("[G7] a banned user is refused with `banned`, and nothing changed; a ban that ran out is none", async () => {

@@ -34,7 +34,7 @@ function textsOf(bytes: Buffer): string[] {
   return texts;
 }
 
-/** Who is there as a member knows it, by the protocol's own rules. Everybody who ever came is. */
+/** Who is there as a member knows it, by the protocol's own rules. */
 class ModelPicture {
   readonly users: Set<string>;
   #version: number;
@@ -47,11 +47,12 @@ class ModelPicture {
     this.#ask = ask;
   }
 
-  come(user: string, version: number): void {
+  hear(kind: PresenceChange["kind"], user: string, version: number): void {
     if (version <= this.#version) return;
     const missed = version > this.#version + 1;
     this.#version = version;
     if (missed) this.#ask();
+    else if (kind === "userLeft") this.users.delete(user);
     else this.users.add(user);
   }
 
@@ -107,16 +108,19 @@ class ModelOutlet implements Outlet {
     if (this.gone) throw new Error(`${this.connection} is written to after it has gone`);
     for (const event of events) {
       const [name, payload] = JSON.parse(event) as [string, object];
-      if (name === "userJoined") this.#come(payload as ServerEvents["userJoined"]);
-      else if (name === "presence") this.picture?.partial();
+      if (name === "userJoined" || name === "userLeft" || name === "userUpdated") {
+        this.#hearOf(name, payload as ServerEvents["userUpdated"]);
+      } else if (name === "presence") this.picture?.partial();
       else this.told.push({ kind: name, ...payload } as Told);
     }
     return !this.blocked;
   }
 
-  #come({ user, version }: ServerEvents["userJoined"]): void {
-    if (user.id === this.connection) throw new Error(`${this.connection} hears of its own joining`);
-    this.picture?.come(user.id, version);
+  #hearOf(kind: PresenceChange["kind"], { user, version }: ServerEvents["userUpdated"]): void {
+    if (user.id === this.connection && kind === "userJoined") {
+      throw new Error(`${this.connection} hears of its own joining`);
+    }
+    this.picture?.hear(kind, user.id, version);
   }
 
   keepsUp(): boolean {
@@ -155,8 +159,9 @@ export class FeedModel {
   #lastSeq = 0;
   #lastTs = 0;
   #log: Entry[] = [];
-  /** Everybody who ever came, and how many changes of presence were counted. */
-  #users: string[] = [];
+  readonly #users = new Set<string>();
+  /** Of presence, the latest last. */
+  #changes: Pick<PresenceChange, "kind" | "user">[] = [];
   #version = 0;
   #others = 0;
   /** Published and not yet heard. */
@@ -170,6 +175,8 @@ export class FeedModel {
   /** As the metrics have it. */
   readonly #counted = { messages: 0, bytes: 0 };
   #joins = 0;
+  /** Which of the servers that there were is Redis now. */
+  #server = 1;
 
   constructor() {
     const around: FeedSurroundings = {
@@ -207,6 +214,8 @@ export class FeedModel {
     "back",
     "come",
     "come",
+    "go",
+    "update",
     "compare",
     "compare",
     "fork",
@@ -228,7 +237,8 @@ export class FeedModel {
     else if (name === "away") this.#away = true;
     else if (name === "back") this.#away = false;
     else if (name === "compare") this.#suspect();
-    else if (name === "come") this.#come(`other ${++this.#others}`);
+    else if (name === "come") this.#change("userJoined", `other ${++this.#others}`);
+    else if (name === "go" || name === "update") this.#changeOther(name, choice);
     else if (name === "fork") this.#lose(1 + (choice % 4));
     else this.#flush();
     await turns();
@@ -283,10 +293,8 @@ export class FeedModel {
         throw new Error(`${connection} stopped at ${JSON.stringify(at)}, the log is at ${JSON.stringify(head)}`);
       }
       // Who was told to resync joins again, and gets another picture.
-      const shown = [...(picture?.users ?? [])].sort().join();
-      if (at !== undefined && shown !== [...this.#users].sort().join()) {
-        throw new Error(`${connection} sees ${shown}, and ${this.#users.join()} are there`);
-      }
+      const [shown, there] = [picture?.users ?? [], this.#users].map((users) => [...users].sort().join());
+      if (at !== undefined && shown !== there) throw new Error(`${connection} sees ${shown}, and ${there} are there`);
     }
   }
 
@@ -301,13 +309,22 @@ export class FeedModel {
     if (this.#subscribed) this.#channel.push(entry);
   }
 
-  /** Somebody comes: one step that counts and publishes. */
-  #come(user: string): void {
+  /** One step that counts and publishes; `quietly`, it only counts. */
+  #change(kind: PresenceChange["kind"], id: string, how?: "quietly"): void {
     if (this.#away) return;
-    this.#users.push(user);
+    if (kind === "userLeft") this.#users.delete(id);
+    else this.#users.add(id);
     this.#version += 1;
-    const change = { kind: "userJoined", user: { id: user }, version: this.#version, by: user } as const;
-    if (this.#subscribed) this.#channel.push({ ...change, memberCount: this.#users.length });
+    const change = { kind, user: { id } };
+    this.#changes.push(change);
+    const told = { ...change, version: this.#version, memberCount: this.#users.size, by: id };
+    if (this.#subscribed && how === undefined) this.#channel.push(told);
+  }
+
+  #changeOther(name: "go" | "update", choice: number): void {
+    const others = [...this.#users].filter((user) => user.startsWith("other"));
+    const user = others[choice % Math.max(1, others.length)];
+    if (user !== undefined) this.#change(name === "go" ? "userLeft" : "userUpdated", user);
   }
 
   #hear(): void {
@@ -327,27 +344,27 @@ export class FeedModel {
     if (this.#away) return;
     const fence: Position = { epoch: this.#epoch, seq: this.#lastSeq, ts: this.#lastTs };
     const outlet = new ModelOutlet(`c${this.#joins++}`, this.#joins % 2 === 0);
-    this.#feed.expectJoin();
+    const mark = this.#feed.expectJoin();
     const version = this.#seat(outlet);
     this.#pending.push(() => {
       this.#feed.start(fence, version);
       outlet.from = fence;
       this.outlets.push(outlet);
-      this.#feed.attach(outlet, fence, version);
+      this.#feed.attach(outlet, fence, version, mark);
       this.#feed.expectNoMore();
     });
   }
 
   /** What the join's ack says of presence: it is known from the moment of the join. */
   #seat(outlet: ModelOutlet): number {
-    this.#come(outlet.connection);
+    this.#change("userJoined", outlet.connection);
     const ask = () => {
       // Who has gone, or was told to resync and joins again, asks no more.
       if (outlet.gone || outlet.told.at(-1)?.kind === "resync") return;
-      this.#ask(() => [[...this.#users], this.#version] as const).then(
-        ([users, version]) => outlet.picture?.answer(users, version) || ask(),
-        ask,
-      );
+      this.#ask(() => [[...this.#users], this.#version] as const).then(([users, version]) => {
+        this.#feed.membersShown(version);
+        if (!outlet.picture?.answer(users, version)) ask();
+      }, ask);
     };
     outlet.picture = new ModelPicture(this.#users, this.#version, ask);
     return this.#version;
@@ -366,13 +383,13 @@ export class FeedModel {
     this.#leave(before);
     const fence: Position = { epoch: this.#epoch, seq: this.#lastSeq, ts: this.#lastTs };
     const outlet = new ModelOutlet(`c${this.#joins++}, once ${before.connection}`, this.#joins % 2 === 0);
-    this.#feed.expectJoin();
+    const mark = this.#feed.expectJoin();
     const version = this.#seat(outlet);
     const attach = (position: Position) => {
       outlet.from ??= position;
       this.outlets.push(outlet);
       this.#feed.start(fence, version);
-      this.#feed.attach(outlet, position, version);
+      this.#feed.attach(outlet, position, version, mark);
       this.#feed.expectNoMore();
     };
     const answered = () => {
@@ -424,11 +441,16 @@ export class FeedModel {
    */
   #lose(count: number): void {
     this.#cut();
-    const gone = this.#users.splice(Math.max(0, this.#users.length - count));
+    this.#server += 1;
+    const gone = this.#changes.splice(Math.max(0, this.#changes.length - count));
+    for (const { kind, user } of gone.toReversed()) {
+      if (kind === "userJoined") this.#users.delete(user.id);
+      else if (kind === "userLeft") this.#users.add(user.id);
+    }
     this.#version -= gone.length;
     this.#pending.push(() => {
-      this.#feed.recount();
-      this.#pending.push(() => this.#putBack(gone));
+      this.#feed.recount(performance.now());
+      this.#pending.push(() => this.#putRight(gone));
     });
     const lost = Math.min(count, this.#log.length);
     this.#log = this.#log.slice(0, this.#log.length - lost);
@@ -438,19 +460,29 @@ export class FeedModel {
 
   #flush(): void {
     this.#cut();
+    this.#server += 1;
     this.#log = [];
     this.#lastSeq = 0;
     this.#lastTs = 0;
     this.#newEpoch();
-    const gone = this.#users.splice(0);
+    const gone = [...this.#users].map((id) => ({ kind: "userJoined", user: { id } }) as const);
+    this.#users.clear();
+    this.#changes = [];
     this.#version = 0;
-    this.#pending.push(() => this.#putBack(gone));
+    this.#pending.push(() => this.#putRight(gone));
   }
 
-  #putBack(gone: readonly string[]): void {
-    const missing = gone.filter((user) => !this.#users.includes(user));
-    this.#users.push(...missing);
-    this.#version += missing.length;
+  /** Who is missing is put back without a word, and who should be out is taken out and told of. Updates are nobody's. */
+  #putRight(gone: readonly Pick<PresenceChange, "kind" | "user">[]): void {
+    if (this.#away) {
+      this.#pending.push(() => this.#putRight(gone));
+      return;
+    }
+    const last = new Map(gone.filter(({ kind }) => kind !== "userUpdated").map(({ kind, user }) => [user.id, kind]));
+    for (const [id, kind] of last) {
+      if (kind === "userJoined" && !this.#users.has(id)) this.#change(kind, id, "quietly");
+      if (kind === "userLeft" && this.#users.has(id)) this.#change(kind, id);
+    }
     this.#suspect();
   }
 
@@ -464,7 +496,7 @@ export class FeedModel {
     if (outlet !== undefined) act(outlet);
   }
 
-  /** Redis answers from the moment at which it ran the command, and the answer takes its time. */
+  /** Redis answers from the moment at which it ran the command; the answer takes its time, and is lost with the server. */
   #ask<Answer>(run: () => Answer): Promise<Answer> {
     return new Promise((resolve, reject) => {
       this.#pending.push(() => {
@@ -472,8 +504,10 @@ export class FeedModel {
           reject(new RoomcastError("unavailable"));
           return;
         }
-        const answer = run();
-        this.#pending.push(() => resolve(answer));
+        const [answer, server] = [run(), this.#server];
+        this.#pending.push(() =>
+          server === this.#server ? resolve(answer) : reject(new RoomcastError("unavailable")),
+        );
       });
     });
   }
@@ -542,7 +576,7 @@ export class FeedModel {
       seq: this.#lastSeq,
       ts: this.#lastTs,
       version: this.#version,
-      memberCount: this.#users.length,
+      memberCount: this.#users.size,
       messages: this.#log.length,
       bytes: this.#bytes(),
       oldest: OLDEST,

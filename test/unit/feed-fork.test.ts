@@ -4,7 +4,7 @@ import { NOT_COUNTED } from "../../src/feed/feed-counts.ts";
 import type { Entry } from "../../src/log/room-log.ts";
 
 const RETENTION = { maxMessages: 1_000, maxBytes: 1_000_000, maxAgeMs: 1_000_000 };
-const ASKS_NOTHING_ELSE = { version: 1, recounts: false, oldest: undefined };
+const ASKS_NOTHING_ELSE = { version: 1, recount: 0, oldest: undefined };
 
 function entry(seq: number, ts: number, prev: number): Entry {
   return { epoch: "e1", seq, ts, prev, body: Buffer.from(JSON.stringify({ seq })) };

@@ -38,8 +38,8 @@ it("[G3] who joined in the new epoch before the feed knew of it goes on from the
   const [early, late] = [connect("early"), connect("late")];
   const old = { epoch: "e1", seq: 10, ts: 100 };
   feed.start(old, 0);
-  feed.attach(early.outlet, old, 0);
-  feed.attach(late.outlet, { epoch: "e2", seq: 11, ts: 110 }, 0);
+  feed.attach(early.outlet, old, 0, 0);
+  feed.attach(late.outlet, { epoch: "e2", seq: 11, ts: 110 }, 0, 0);
   const question = feed.question();
   if (question === undefined) throw new Error("a feed that has started can be compared");
   feed.compare(question, { ...head, version: 0, memberCount: 0, messages: 0, bytes: 0, oldest: "-" });
@@ -72,7 +72,7 @@ it("[G3] what is left of an epoch that is over, and comes late, ends nobody's st
   const question = feed.question();
   if (question === undefined) throw new Error("a feed that has started can be compared");
   feed.compare(question, { ...at("e2", 8), version: 0, memberCount: 0, messages: 0, bytes: 0, oldest: "-" });
-  feed.attach({ connection: "c", write, offer: write, ...DRAINED }, at("e2", 8), 0);
+  feed.attach({ connection: "c", write, offer: write, ...DRAINED }, at("e2", 8), 0, 0);
   feed.entry(entry("e1", 6));
   feed.entry(entry("e2", 9));
   // In the middle of a repair, too.
@@ -91,7 +91,7 @@ it("[G3] what is left of an epoch that is over, and comes late, ends nobody's st
   const again = feed.question();
   if (again === undefined) throw new Error("a feed that has started can be compared");
   feed.compare(again, { ...at("e1", 7), version: 0, memberCount: 0, messages: 0, bytes: 0, oldest: "-" });
-  feed.attach({ connection: "d", write, offer: write, ...DRAINED }, at("e1", 7), 0);
+  feed.attach({ connection: "d", write, offer: write, ...DRAINED }, at("e1", 7), 0, 0);
   feed.entry(entry("e1", 8));
   await eventually(() => expect(heard.slice(4).map(([name]) => name)).toEqual(["resync", "message"]));
   expect(heard.at(-1)?.[1].seq).toBe(8);

@@ -42,7 +42,7 @@ it("[G6] whose connection ends while it is caught up is written to no more, and 
   feed.start({ epoch: "e", seq: 0, ts: 0 }, 0);
   feed.expectJoin();
   for (const seq of [1, 2]) feed.entry(entry(seq));
-  feed.attach(outlet, { epoch: "e", seq: 0, ts: 0 }, 0);
+  feed.attach(outlet, { epoch: "e", seq: 0, ts: 0 }, 0, 0);
   feed.expectNoMore();
   await turn();
   feed.entry(entry(3));

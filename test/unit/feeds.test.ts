@@ -16,6 +16,8 @@ const LINGER_MS = 5_000;
 /** A log that answers in a later turn of the event loop, as Redis does, and counts what it is asked. */
 class QuietLog implements RoomLog {
   readonly checks: number[] = [];
+  /** How often each room was compared or looked at. */
+  readonly compared = new Map<string, number>();
   reads = 0;
   /** How many rooms each call of `findChanged` looked at. */
   readonly looks: number[] = [];
@@ -44,6 +46,7 @@ class QuietLog implements RoomLog {
 
   async check(positions: readonly RoomPosition[]): Promise<readonly Head[]> {
     this.checks.push(positions.length);
+    this.#count(positions);
     await turn();
     return positions.map(() => ({
       ...this.head,
@@ -57,10 +60,15 @@ class QuietLog implements RoomLog {
 
   async findChanged(rooms: readonly SeenRoom[]): Promise<ReadonlySet<string>> {
     this.looks.push(rooms.length);
+    this.#count(rooms);
     await turn();
     const { seq, version } = this.head;
     const isAs = (room: SeenRoom) => room.oldest === "m" && room.position.seq === seq && room.version === version;
     return new Set(rooms.filter((room) => !isAs(room) || this.changed.has(room.room)).map(({ room }) => room));
+  }
+
+  #count(rooms: readonly { readonly room: string }[]): void {
+    for (const { room } of rooms) this.compared.set(room, (this.compared.get(room) ?? 0) + 1);
   }
 }
 
@@ -131,6 +139,24 @@ describe("the feeds of a node", () => {
     expect(Math.max(...log.checks, ...log.looks)).toBeLessThanOrEqual(500);
   });
 
+  it("[G9] feeds that stay are compared again and again, though more come each turn than a turn takes", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const log = new QuietLog();
+    const { feeds, open } = feedsOver(log);
+    await open(30);
+    for (let second = 0; second < 60; second++) {
+      for (let nth = 0; nth < 600; nth++) (await feeds.hold(`come:${second}:${nth}`)).start(START, 0);
+      vi.advanceTimersByTime(1_000);
+      await turn();
+      await turn();
+    }
+    const stayed = Array.from({ length: 30 }, (_, index) => log.compared.get(`chat:${index}`) ?? 0);
+    expect(Math.min(...stayed)).toBeGreaterThan(2);
+  });
+
   it("[G9] a feed that stands where it was compared only asks whether something changed since", async () => {
     const log = new QuietLog();
     const { feeds, channels, open } = feedsOver(log);
@@ -187,7 +213,7 @@ describe("the feeds of a node", () => {
       offer: () => true,
       drained: () => Promise.resolve(),
     };
-    feeds.get("chat:1")?.attach(outlet, { epoch: "e2", seq: 0, ts: 0 }, 0);
+    feeds.get("chat:1")?.attach(outlet, { epoch: "e2", seq: 0, ts: 0 }, 0, 0);
     feeds.suspectAll();
     await vi.waitFor(() => expect(written.join("")).toContain("resync"));
     expect(log.looks).toEqual([]);

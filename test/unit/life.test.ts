@@ -9,16 +9,21 @@ const LEASE_MS = 6_000;
 /** A store of leases that answers what the test says. */
 class ModelLeases implements Leases {
   state: LeaseState = "held";
+  moved = false;
+  /** The renewal with this number fails, counted from 1. */
+  failsAt: number | undefined;
   readonly gone: string[] = [];
   readonly cleaned: string[] = [];
   readonly renewed: string[] = [];
-  readonly released: [incarnation: string, afterMs: number][] = [];
+  readonly prolonged: string[] = [];
 
   async renew(incarnation: string): Promise<Renewal> {
     this.renewed.push(incarnation);
-    const { state } = this;
+    if (this.renewed.length === this.failsAt) throw new Error("away");
+    const { state, moved } = this;
     this.state = "held";
-    return { state, someGone: this.gone.length > 0 };
+    this.moved = false;
+    return { state, moved, someGone: this.gone.length > 0 };
   }
 
   async claim(): Promise<string | undefined> {
@@ -29,8 +34,12 @@ class ModelLeases implements Leases {
     this.cleaned.push(incarnation);
   }
 
-  async release(incarnation: string, afterMs: number): Promise<void> {
-    this.released.push([incarnation, afterMs]);
+  async prolong(incarnation: string): Promise<void> {
+    this.prolonged.push(incarnation);
+  }
+
+  async release(): Promise<void> {
+    return undefined;
   }
 }
 
@@ -91,17 +100,70 @@ describe("a node's life", () => {
     const slow = Promise.withResolvers<void>();
     const { life, leases, incarnation, told } = await begin({ putBack: () => slow.promise });
     const before = incarnation.current;
-    leases.state = "moved";
+    leases.moved = true;
     await vi.advanceTimersByTimeAsync(2 * LEASE_MS);
     expect(told).toEqual(["renewed, moved", "put back"]);
     expect(leases.renewed.at(-1)).toBe(incarnation.current);
-    expect(leases.released.length).toBeGreaterThan(10);
-    expect(new Set(leases.released.map(String))).toEqual(new Set([`${before},${LEASE_MS}`]));
-    leases.released.length = 0;
+    expect(leases.prolonged.length).toBeGreaterThan(10);
+    expect(new Set(leases.prolonged)).toEqual(new Set([before]));
+    leases.prolonged.length = 0;
     slow.resolve();
     await vi.advanceTimersByTimeAsync(2 * LEASE_MS);
-    expect(leases.released).toEqual([[before, 0]]);
+    expect(leases.prolonged).toEqual([]);
     life.stop();
+  });
+
+  it("[G5] a store that moves on while members are put back keeps both earlier lives until all is done", async () => {
+    const first = Promise.withResolvers<void>();
+    let tries = 0;
+    const { life, leases, incarnation, told } = await begin({
+      putBack: async () => (++tries === 1 ? first.promise : undefined),
+    });
+    const lives = [incarnation.current];
+    for (let move = 0; move < 2; move++) {
+      leases.moved = true;
+      await vi.advanceTimersByTimeAsync(LEASE_MS / 6);
+      lives.push(incarnation.current);
+    }
+    expect(new Set(lives).size).toBe(3);
+    await vi.advanceTimersByTimeAsync(LEASE_MS / 6);
+    expect(leases.prolonged.slice(-2)).toEqual(lives.slice(0, 2));
+    first.reject(new Error("away"));
+    await vi.advanceTimersByTimeAsync(LEASE_MS / 3);
+    leases.prolonged.length = 0;
+    await vi.advanceTimersByTimeAsync(LEASE_MS);
+    expect(leases.prolonged).toEqual([]);
+    expect(told.filter((line) => line.startsWith("renewed"))).toEqual(["renewed, moved", "renewed, moved"]);
+    life.stop();
+  });
+
+  it("[G5] a new life whose first renewal did not arrive is not taken for lost", async () => {
+    const { life, leases, incarnation, told } = await begin();
+    leases.moved = true;
+    leases.failsAt = leases.renewed.length + 2;
+    await vi.advanceTimersByTimeAsync(LEASE_MS / 6);
+    const second = incarnation.current;
+    leases.state = "lost";
+    await vi.advanceTimersByTimeAsync(LEASE_MS / 6);
+    expect(incarnation.current).toBe(second);
+    expect(told).toEqual(["renewed, moved", "renewing the lease failed", "put back"]);
+    leases.state = "lost";
+    await vi.advanceTimersByTimeAsync(LEASE_MS / 6);
+    expect(told.slice(3)).toEqual(["renewed, lost", "put back"]);
+    life.stop();
+  });
+
+  it("[G5] looks at once when the store is back, and not any more once it has stopped", async () => {
+    const { life, leases, told } = await begin();
+    leases.moved = true;
+    life.renewNow();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(told).toEqual(["renewed, moved", "put back"]);
+    life.stop();
+    const { length } = leases.renewed;
+    life.renewNow();
+    await vi.advanceTimersByTimeAsync(LEASE_MS);
+    expect(leases.renewed).toHaveLength(length);
   });
 
   it("[G4] tries again where members could not be put back", async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { RoomcastError } from "../../src/errors.ts";
 import type { Joined, JoinRequest, Presence, Seat } from "../../src/presence/presence.ts";
 import { type Occupancy, type RoomIndex, Seats } from "../../src/presence/seats.ts";
@@ -18,10 +18,16 @@ class ModelStore implements Presence, RoomIndex, Occupancy {
   /** What the list of occupied rooms was told. */
   readonly told: string[] = [];
   refused: string | undefined;
+  /** What cannot be done, whoever asks. */
+  broken: string | undefined;
+  /** All that was asked for by the joins. */
+  readonly joins: JoinRequest[] = [];
   holding = false;
   readonly #waiting: (() => void)[] = [];
 
-  join({ room, connection, tells }: JoinRequest): Promise<Joined> {
+  join(request: JoinRequest): Promise<Joined> {
+    this.joins.push(request);
+    const { room, connection, tells } = request;
     return this.#send(`join ${room} ${connection}${tells === undefined ? "" : ` to ${tells}`}`, JOINED);
   }
 
@@ -66,6 +72,7 @@ class ModelStore implements Presence, RoomIndex, Occupancy {
   async #send<Answer>(what: string, answer: Answer): Promise<Answer> {
     this.sent.push(what);
     if (this.refused !== undefined && what.startsWith(this.refused)) throw new RoomcastError("unavailable");
+    if (what === this.broken) throw new Error("WRONGTYPE");
     if (this.holding) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     return answer;
   }
@@ -85,14 +92,13 @@ function seat(connection: string, room = "chat:1"): JoinRequest {
   };
 }
 
-function seats() {
+function seats(failed: (error: unknown) => void = fail) {
   const store = new ModelStore();
-  return {
-    store,
-    seats: new Seats(store, store, store, (error) => {
-      throw error;
-    }),
-  };
+  return { store, seats: new Seats(store, store, store, failed) };
+}
+
+function fail(error: unknown): void {
+  throw error;
 }
 
 describe("the seats of a node", () => {
@@ -128,7 +134,7 @@ describe("the seats of a node", () => {
   it("[G4] after a renewal the index has a room before the next one sits down in it", async () => {
     const { store, seats: all } = seats();
     await all.join(seat("a"));
-    all.renewed(false);
+    all.renewed(false, 0);
     store.take();
     await all.join(seat("b"));
     expect(store.take()).toEqual(["note chat:1", "join chat:1 b"]);
@@ -137,13 +143,13 @@ describe("the seats of a node", () => {
   it("[G5] puts back whom the store lost, quietly, and whom others saw leave, once, for all to see", async () => {
     const { store, seats: all } = seats();
     await all.join(seat("a"));
-    all.renewed(true);
+    all.renewed(true, 0);
     store.take();
     store.refused = "join";
     await expect(all.putBack()).rejects.toMatchObject({ code: "unavailable" });
     store.refused = undefined;
     // The store lost everything before it was done: the others have still seen them leave.
-    all.renewed(false);
+    all.renewed(false, 0);
     store.take();
     await all.putBack();
     expect(store.take()).toEqual(["note chat:1", "join chat:1 a to everybody"]);
@@ -153,15 +159,54 @@ describe("the seats of a node", () => {
     expect(store.take()).toEqual(["note chat:1", "join chat:1 a to nobody"]);
   });
 
+  it("[G5] what was told long before is not written over what is known, and a room that is full takes back who was in", async () => {
+    vi.useFakeTimers({ toFake: ["performance"], now: 10_000_000 });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const { store, seats: all } = seats();
+    for (const connection of ["a", "b"]) await all.join({ ...seat(connection), state: "{}", maxMembers: 2 });
+    vi.advanceTimersByTime(120_000);
+    await all.join({ ...seat("c"), state: "{}", maxMembers: 2 });
+    await all.setState(seat("b"), '{"away":true}');
+    vi.advanceTimersByTime(30_000);
+    const since = performance.now();
+    vi.advanceTimersByTime(600_000);
+    all.renewed(false, since);
+    store.joins.length = 0;
+    await all.putBack();
+    expect(
+      store.joins.map(({ connection, state, keepsKnown, maxMembers }) => [connection, state, keepsKnown, maxMembers]),
+    ).toEqual([
+      ["a", "{}", true, 0],
+      ["b", '{"away":true}', false, 0],
+      ["c", "{}", false, 0],
+    ]);
+  });
+
+  it("[G5] a room that cannot be joined keeps nobody else from being put back, and is told of", async () => {
+    const failures: unknown[] = [];
+    const { store, seats: all } = seats((error) => failures.push(error));
+    for (const room of ["chat:1", "chat:2", "chat:3"]) await all.join(seat("a", room));
+    all.renewed(false, 0);
+    store.take();
+    store.broken = "join chat:2 a to nobody";
+    await all.putBack();
+    expect(store.take()).toContain("join chat:3 a to nobody");
+    expect(failures).toEqual([new Error("WRONGTYPE")]);
+    await all.putBack();
+    expect(store.take()).toEqual([]);
+  });
+
   it("[G5] who is in the grace counts as present, unless the others saw them leave", async () => {
     const { store, seats: all } = seats();
     await all.join(seat("a"));
     all.leaveLater(seat("a"), GRACE_MS);
-    all.renewed(false);
+    all.renewed(false, 0);
     store.take();
     await all.putBack();
     expect(store.take()).toEqual(["note chat:1", "join chat:1 a to nobody"]);
-    all.renewed(true);
+    all.renewed(true, 0);
     await all.putBack();
     expect(store.take()).toEqual([]);
     all.close();
@@ -174,7 +219,7 @@ describe("the seats of a node", () => {
     store.refused = "leave";
     const leaving = all.leave(seat("a"));
     store.refused = undefined;
-    all.renewed(false);
+    all.renewed(false, 0);
     store.take();
     await all.putBack();
     expect(store.take()).toEqual(["leave chat:1 a", "note chat:1", "join chat:1 b to nobody"]);
@@ -186,7 +231,7 @@ describe("the seats of a node", () => {
     const { store, seats: all } = seats();
     const connections = Array.from({ length: 1_200 }, (_, index) => `c${index}`);
     for (const connection of connections) await all.join(seat(connection));
-    all.renewed(false);
+    all.renewed(false, 0);
     store.take();
     store.holding = true;
     const done = all.putBack();

@@ -1,5 +1,7 @@
 /** After a `getMembers` that failed, in milliseconds; also the shortest time between two. */
 const REFRESH_MS = 2_000;
+/** Most members in one answer. */
+const PAGE_MEMBERS = 100;
 
 /**
  * Who is in the room. `version` counts the changes: one that is more than one ahead means that this page missed some,
@@ -54,7 +56,9 @@ export class Members {
       return;
     }
     if (change.version <= this.#version) return;
-    if (change.version > this.#version + changesIn(name, change)) {
+    // Past one page this list is never whole: then the summary is all that it needs.
+    const lacksNames = change.partial && change.memberCount <= PAGE_MEMBERS;
+    if (lacksNames || change.version > this.#version + changesIn(name, change)) {
       this.#refresh();
       return;
     }

@@ -4,7 +4,7 @@
 -- ARGV  1 channel, 2 room (JSON), 3 connection, 4 incarnation, 5 attempt, 6 user, 7 identity (JSON without braces),
 --       8 state (JSON, or "" to keep the known one), 9 most users (0: any), 10 members to list, 11 epoch to start if one
 --       is needed, 12 most age, 13 life of dedupe entries, 14 longest time between renewals (times in ms), 15 who is told: others, nobody,
---       everybody
+--       everybody, 16 "1" where the name and state that are known stay
 -- Returns { "superseded" }, { "banned", until }, { "room_full" }, or
 --         { "joined", "epoch seq ts version members", cursor or "", members as JSON … }
 --- @include "integer.lua"
@@ -22,7 +22,7 @@ local channel, room, connection, incarnation, attempt = ARGV[1], ARGV[2], ARGV[3
 local user, identity, state = ARGV[6], ARGV[7], ARGV[8]
 local max_members, shown, fresh_epoch = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
 local max_age, dedupe_ms, spare_ms = tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])
-local tells = ARGV[15]
+local tells, keeps_known = ARGV[15], ARGV[16] == "1"
 
 local now = now_ms()
 local known = redis.call("HMGET", presence, "c:" .. connection, "n:" .. user, "p:" .. user, "s:" .. user)
@@ -36,7 +36,9 @@ if max_members > 0 and not known[2] and count >= max_members then return { "room
 
 local epoch, seq, ts, version = open_room(meta, log, members, fresh_epoch)
 local first = not known[2]
-if state == "" then state = not first and known[4] end
+keeps_known = keeps_known and not first
+if keeps_known and known[3] then identity = known[3] end
+if state == "" or keeps_known and known[4] then state = not first and known[4] end
 local event = first and "userJoined" or (identity ~= known[3] or state ~= known[4]) and "userUpdated"
 redis.call("HSET", presence, "c:" .. connection, incarnation .. " " .. attempt .. " " .. user, "p:" .. user, identity)
 if state then redis.call("HSET", presence, "s:" .. user, state) end
