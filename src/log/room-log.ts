@@ -115,7 +115,8 @@ export interface RoomLog {
 
   /**
    * Compares the positions of open feeds with their logs, starts a new epoch where one disagrees, puts versions of presence
-   * past those that members know, and renews the lives of the keys. Answers one head per position, in order; one failing fails all. At most 500 at a time.
+   * past those that members know, and renews the lives of the keys. Answers one head per position, in order; one failing fails
+   * all. At most 500 at a time.
    */
   check(positions: readonly RoomPosition[]): Promise<readonly Head[]>;
 
