@@ -252,9 +252,9 @@ class Node implements RoomcastNode {
         log.info("this node hears Redis again");
         this.#sockets.tell("restored", {});
       },
-      renewed: (because, since) => {
-        this.#seats.renewed(because === "claimed", since);
-        this.#feeds.recount(since);
+      renewed: (because, keptUntil) => {
+        this.#seats.renewed(because === "claimed", because === "moved" ? keptUntil : 0);
+        if (because === "moved") this.#feeds.recount(keptUntil);
       },
       putBack: async () => {
         await this.#seats.putBack();

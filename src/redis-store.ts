@@ -86,7 +86,7 @@ export function redisStore(
       await presence.sweepNode(gone, (rooms) => directory.review(rooms));
       counts.nodeSwept();
     },
-    renewed: (because, since) => {
+    renewed: (because, keptUntil) => {
       const announced = because === "claimed";
       if (because === "moved") {
         log.warn("Redis is another server, or was started again: putting the members back");
@@ -94,12 +94,13 @@ export function redisStore(
         log.warn({ announced }, "the lease was lost: putting the members back");
         counts.leaseLost();
       }
-      events?.renewed(because, since);
+      events?.renewed(because, keptUntil);
       connectionsMoved = webhooks?.renewed(announced);
     },
     putBack: async () => {
       await events?.putBack();
-      await connectionsMoved;
+      // What cannot be done for one connection must not keep members from being put back the next time.
+      await Promise.race([connectionsMoved, delay(2 * leaseMs, undefined, { ref: false })]);
     },
     failed: (where, error) => log.debug({ err: error }, where),
   });

@@ -79,7 +79,7 @@ export interface StoreEvents {
   stalled(since: number): void;
   restored(): void;
   /** The store may know nothing of this node's members any more, or not of all: as `LifeOptions.renewed`. */
-  renewed(because: RenewedBecause, since: number): void;
+  renewed(because: RenewedBecause, keptUntil: number): void;
   /** After `renewed`: puts them back. */
   putBack(): Promise<void>;
   /** How this node is now, for the list of nodes. */

@@ -131,7 +131,7 @@ export class Feed implements ChannelListener, Stream {
    */
   start(position: Position, version: number): void {
     if (this.#state !== "opening") return;
-    this.#version.heard(version);
+    this.#version.begin(version);
     this.#position = position;
     this.#state = "live";
     for (const entry of this.tail.entries) this.#hear(entry);
@@ -181,6 +181,7 @@ export class Feed implements ChannelListener, Stream {
 
   entry(entry: Entry): void {
     this.tail.entry(entry);
+    this.#version.followed();
     if (entry.epoch === this.#left) return;
     if (this.#heard?.epoch !== entry.epoch || entry.seq > this.#heard.seq) this.#heard = positionOf(entry);
     this.#hear(entry);
@@ -199,16 +200,17 @@ export class Feed implements ChannelListener, Stream {
   resumed(): void {
     // Others may be missing after them, and count otherwise.
     this.tail.forgetChanges();
+    this.#version.resumed();
     if (this.#state === "opening") this.#unsure = true;
     else this.suspect();
   }
 
   /**
    * The store may have lost the last changes, and counted others since: by the numbers alone nobody would see it. The next
-   * comparison tells members where presence stands. False where nothing is young enough to be lost.
+   * comparison tells members where presence stands. False where nothing was heard after `keptUntil` (by `performance.now()`).
    */
-  recount(since: number): boolean {
-    return this.#version.recount(since);
+  recount(keptUntil: number): boolean {
+    return this.#version.recount(keptUntil);
   }
 
   /**
@@ -245,7 +247,9 @@ export class Feed implements ChannelListener, Stream {
   }
 
   #comparePresence(asked: VersionQuestion, { version, memberCount }: Head): void {
-    if (this.#version.compare(asked, version)) this.#news.missed(this.#version.known, memberCount);
+    const answer = this.#version.compare(asked, version);
+    if (answer === "missed") this.#news.missed(version, memberCount);
+    if (answer === "ask again") this.suspect();
   }
 
   /** The others were told of changes that this join does not know, and that nobody heard: the next comparison tells it too. */

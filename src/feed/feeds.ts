@@ -13,7 +13,7 @@ const CHECKS_PER_TURN = 500;
 /** Each open feed is compared with its log at least this often, in seconds, however quiet it is. */
 const CHECK_EVERY_S = 30;
 const TURN_MS = 1_000;
-/** When rooms whose last changes may be lost are compared again: other nodes notice within a lease, and take their time, in seconds. */
+/** When rooms whose last changes may be lost are compared again, in seconds: other nodes notice later, and take their time. */
 const RECOUNTED_AFTER_S = [2, 5, 10, 20];
 /** Before trying again what Redis refused, in milliseconds. */
 const RETRY_MS = 250;
@@ -137,11 +137,11 @@ export class Feeds {
   /**
    * The store may have lost the last changes of presence. Nodes put them right without a word, each when it has noticed: the rooms
    * concerned are compared again and again for a while. When first, is for the caller to say: once its own part is done.
-   * `since`: when the store last was what it had been, by `performance.now()`.
+   * `keptUntil`: what was heard before that moment, by `performance.now()`, the store has.
    */
-  recount(since: number): void {
+  recount(keptUntil: number): void {
     this.#recounted.clear();
-    for (const { feed } of this.#open.values()) if (feed.recount(since)) this.#recounted.add(feed);
+    for (const { feed } of this.#open.values()) if (feed.recount(keptUntil)) this.#recounted.add(feed);
     this.#recountedFor = 0;
   }
 

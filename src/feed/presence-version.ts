@@ -1,6 +1,4 @@
-import { LOSABLE_MS } from "../presence/presence.ts";
-
-/** A join that was answered by the store before a failover is over by then, in seconds: requests have a deadline of 2 s. */
+/** A join that was answered by the store before a failover is over by then, in seconds: the deadline of a request is 2 s by default. */
 const JOINED_BEFORE_S = 5;
 
 /** What a comparison with the store asks about presence. */
@@ -11,14 +9,29 @@ export interface VersionQuestion {
   readonly recount: number;
 }
 
+/**
+ * What an answer means for members.
+ * - `known`: nothing; `missed`: they are told where presence stands, by a version that none of them has;
+ * - `ask again`: members have that version already, and would take the news for old.
+ */
+export type VersionAnswer = "known" | "missed" | "ask again";
+
+/**
+ * How the last change stands to the messages of the room, which come in the order in which the store wrote them.
+ * - `last`: nothing was heard behind it; `followed`: a message was: a store that lacks the change lacks the message too, and
+ *   that shows by itself; `apart`: it did not come by the channel, or the channel broke behind it.
+ */
+type LastChange = "last" | "followed" | "apart";
+
 /** Which versions of a room's presence the members on this node know of. */
 export class PresenceVersion {
   /** All of them do, if the channel brings what it should. */
   #known = 0;
-  /** Some of them do, by a join in whichever epoch. */
+  /** Some of them do, by a join in whichever epoch, or because they asked. */
   #furthest = 0;
   /** When a version was last heard of: in whole seconds of `performance.now()`, which take no object. */
   #changedAtS = 0;
+  #lastChange: LastChange = "apart";
   /** Recounts that were wanted, and how many of them were answered. */
   #wanted = 0;
   #answered = 0;
@@ -38,16 +51,35 @@ export class PresenceVersion {
     return this.#wanted === this.#answered && this.#known === this.#furthest;
   }
 
-  /** The channel brought this one, or the first join was told it. */
+  /** The channel brought this one. */
   heard(version: number): void {
-    this.#known = Math.max(this.#known, version);
+    this.begin(version);
+    this.#lastChange = "last";
+    this.#changedAtS = nowS();
+  }
+
+  /** The first join was told this one. */
+  begin(version: number): void {
     this.reached(version);
+    this.#known = Math.max(this.#known, version);
   }
 
   /** Somebody has this one from the store. */
   reached(version: number): void {
-    this.#furthest = Math.max(this.#furthest, version);
+    if (version <= this.#furthest) return;
+    this.#furthest = version;
+    this.#lastChange = "apart";
     this.#changedAtS = nowS();
+  }
+
+  /** The channel brought a message. */
+  followed(): void {
+    if (this.#lastChange === "last") this.#lastChange = "followed";
+  }
+
+  /** The channel was broken, and brings what comes from now on. */
+  resumed(): void {
+    if (this.#lastChange === "last") this.#lastChange = "apart";
   }
 
   /** A join was told this one. Soon after a failover it may be a number of the store before, and mean something else. */
@@ -65,11 +97,11 @@ export class PresenceVersion {
 
   /**
    * The store may have lost changes, and counted others under their numbers since, so that no number shows it. False where
-   * none is young enough for that. `since`: when the store last was what it had been, by `performance.now()`.
+   * none was heard of after `keptUntil`, by `performance.now()`, or the last one cannot be missing alone.
    */
-  recount(since: number): boolean {
+  recount(keptUntil: number): boolean {
     this.#recountedAtS = nowS();
-    if (this.#changedAtS * 1_000 < since - LOSABLE_MS) return false;
+    if (this.#lastChange === "followed" || (this.#changedAtS + 1) * 1_000 < keptUntil) return false;
     this.#wanted += 1;
     return true;
   }
@@ -79,13 +111,13 @@ export class PresenceVersion {
     return { version: recounts ? this.#furthest + 1 : this.#furthest, recount: recounts ? this.#wanted : 0 };
   }
 
-  /** Takes the store's answer: whether members are to be told where presence stands. */
-  compare(asked: VersionQuestion, version: number): boolean {
-    if (asked.recount === 0 && version <= this.#known) return false;
+  /** Takes the store's answer. */
+  compare(asked: VersionQuestion, version: number): VersionAnswer {
+    if (version <= this.#known) return asked.recount > this.#answered ? "ask again" : "known";
     this.#answered = Math.max(this.#answered, asked.recount);
-    this.#known = Math.max(version, this.#known);
+    this.#known = version;
     this.reached(version);
-    return true;
+    return "missed";
   }
 }
 

@@ -8,8 +8,13 @@ export type LeaseState = "held" | "claimed" | "lost";
 
 export interface Renewal {
   readonly state: LeaseState;
-  /** The store is another server than at the last call, or was started again: what was written last may be gone. */
+  /** The store is another server than at the last call, or was started again. */
   readonly moved: boolean;
+  /**
+   * What this node had asked for, and heard of, before this moment (by `performance.now()`), the store has: replicas and files
+   * lack the last writes and no others. 0 where that cannot be told.
+   */
+  readonly keptUntil: number;
   /** There is a node that `claim` would give; not looked at where this one's own lease was claimed. */
   readonly someGone: boolean;
 }

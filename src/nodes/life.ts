@@ -18,8 +18,11 @@ export interface LifeOptions {
   readonly leaseMs: number;
   /** Takes the members of a node that is gone out of all rooms. May be called again for the same one. */
   sweep(incarnation: string): Promise<void>;
-  /** This node goes on under a new incarnation. `since`: when the store last was what it had been, by `performance.now()`. */
-  renewed(because: RenewedBecause, since: number): void;
+  /**
+   * This node goes on under a new incarnation. `keptUntil`, where it `moved`: what was asked for or heard of before that moment,
+   * by `performance.now()`, the store has.
+   */
+  renewed(because: RenewedBecause, keptUntil: number): void;
   /** After `renewed`: puts this node's members back. May be called again. */
   putBack(): Promise<void>;
   failed(where: string, error: unknown): void;
@@ -33,8 +36,6 @@ export class Life {
   readonly #options: LifeOptions;
   readonly #stop: () => void;
   #heldSince: number | undefined;
-  /** When the store last answered, by `performance.now()`. */
-  #answeredAt = 0;
   #begun = false;
   #renewing = false;
   #clearing = false;
@@ -43,8 +44,8 @@ export class Life {
   #puttingBack = false;
   /** Earlier lives of this node whose members are being put back: until then nobody shall take them out. */
   readonly #earlier = new Set<string>();
-  /** The store moved on while a new life began. */
-  #movedAgain = false;
+  /** The store moved on while a new life began: what it kept then. */
+  #keptSince: number | undefined;
   /** Of this life, at least once. */
   #hadLease = false;
 
@@ -59,7 +60,6 @@ export class Life {
     this.#hadLease = true;
     this.#begun = true;
     this.#heldSince = performance.now();
-    this.#answeredAt = this.#heldSince;
   }
 
   /** Renews the lease now: the store is back, and may be another one. */
@@ -99,23 +99,25 @@ export class Life {
 
   async #renew(): Promise<void> {
     const { leases, incarnation, leaseMs, renewed } = this.#options;
-    const { state, moved, someGone } = await leases.renew(incarnation.current);
+    const { state, moved, keptUntil, someGone } = await leases.renew(incarnation.current);
+    if (!this.#begun) return;
     // The first time that a life is heard of it is `lost` too.
     const goesOn = state === "held" || (state === "lost" && !this.#hadLease);
     this.#hadLease = true;
-    if (!goesOn || moved || this.#movedAgain) {
+    if (!goesOn || moved || this.#keptSince !== undefined) {
       this.#heldSince = undefined;
       this.#owing = true;
       if (goesOn) this.#earlier.add(incarnation.current);
       incarnation.renew();
       this.#hadLease = false;
-      this.#movedAgain = false;
-      renewed(goesOn ? "moved" : state, this.#answeredAt);
-      this.#movedAgain = (await leases.renew(incarnation.current)).moved;
+      renewed(goesOn ? "moved" : state, Math.min(keptUntil, this.#keptSince ?? keptUntil));
+      this.#keptSince = undefined;
+      const first = await leases.renew(incarnation.current);
+      if (first.moved) this.#keptSince = first.keptUntil;
       this.#hadLease = true;
     }
-    this.#answeredAt = performance.now();
     for (const life of this.#earlier) await leases.prolong(life);
+    if (!this.#begun) return;
     this.#heldSince ??= performance.now();
     if (this.#owing && !this.#puttingBack) this.#putBack();
     if (someGone && performance.now() - this.#heldSince >= leaseMs && !this.#clearing) this.#clearUp();

@@ -15,6 +15,9 @@ const CLEARING_MS = 5_000;
 /** How long a paused node can still learn that it was cleared up, in milliseconds. */
 const REMEMBERED_MS = 24 * 60 * 60 * 1_000;
 
+/** Of what a replica lacks that takes over, more than a minute with the shortest leases is not told apart from all. */
+const REMEMBERED_RENEWALS = 200;
+
 /** What a node tells with each renewal; undefined where it has nothing to tell yet. */
 export interface Telling {
   readonly nodes: RedisNodeList;
@@ -32,6 +35,8 @@ export class RedisLeases implements Leases {
   readonly #telling: Telling;
   /** The one that answered last. */
   #server: string | undefined;
+  /** When the renewals of the last lease and more were asked for, by the ends that they gave it: an end that is there tells when. */
+  readonly #askedAt = new Map<string, number>();
 
   constructor(redis: Redis, keys: Keys, leaseMs: number, telling: Telling) {
     this.#redis = redis;
@@ -46,18 +51,32 @@ export class RedisLeases implements Leases {
 
   async renew(incarnation: string): Promise<Renewal> {
     const load = this.#telling.load();
+    const askedAt = performance.now();
     const reply = await this.#scripts.run(
       RENEW_LEASE,
       [this.#leases, this.#gone, this.#nodes],
       [incarnation, this.#leaseMs, load === undefined ? "" : JSON.stringify(load)],
     );
-    const { state, someGone, server } = readWords(reply, ["state", "someGone", "server"]);
+    const { state, someGone, server, end, before } = readWords(reply, ["state", "someGone", "server", "end", "before"]);
     if (state !== "held" && state !== "claimed" && state !== "lost") {
       throw new Error(`renew_lease.lua answered ${state}`);
     }
-    const before = this.#server ?? server;
+    const moved = server !== "" && (this.#server ?? server) !== server;
     if (server !== "") this.#server = server;
-    return { state, moved: server !== "" && before !== server, someGone: someGone === "1" };
+    const keptUntil = moved ? (this.#askedAt.get(before) ?? 0) : askedAt;
+    this.#note(end, askedAt, moved);
+    return { state, moved, keptUntil, someGone: someGone === "1" };
+  }
+
+  #note(end: string, askedAt: number, moved: boolean): void {
+    if (moved) this.#askedAt.clear();
+    // Of two in one millisecond the first: the other one may be lacking.
+    if (!this.#askedAt.has(end)) this.#askedAt.set(end, askedAt);
+    if (this.#askedAt.size <= REMEMBERED_RENEWALS) return;
+    for (const oldest of this.#askedAt.keys()) {
+      this.#askedAt.delete(oldest);
+      return;
+    }
   }
 
   async claim(): Promise<string | undefined> {

@@ -1,11 +1,5 @@
 import type { Position, Retention } from "../log/room-log.ts";
 
-/**
- * What a store lacks that another server took over, or that was started again, was written within so long before that, in
- * milliseconds: a replica or a file is seconds behind.
- */
-export const LOSABLE_MS = 60_000;
-
 /** Someone in a room, as clients see them. */
 export interface Member {
   id: string;
@@ -32,7 +26,7 @@ export interface JoinRequest extends Seat {
   readonly retention: Retention;
   /**
    * Who hears of it: without a word all but the connection itself, whose ack says it. `nobody` where it was in all the
-   * time, and the store lost that; `everybody` where it was in all the time, and was shown to leave: it heard that, too.
+   * time, and the store may have lost that; `everybody` where it was in all the time, and was shown to leave: it heard that, too.
    */
   readonly tells?: "nobody" | "everybody";
   /** Name and state that the room knows of the user stay: those given here may be older. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { RoomcastError } from "../errors.ts";
-import { type Joined, type JoinRequest, LOSABLE_MS, type Presence, type Seat } from "./presence.ts";
+import type { Joined, JoinRequest, Presence, Seat } from "./presence.ts";
 
 /** Waits between tries to take a seat away while Redis is away, in milliseconds. */
 const RETRY_MS = { first: 100, most: 2_000 };
@@ -60,8 +60,8 @@ export class Seats {
   #life = 0;
   /** Others were shown that all seats of earlier lives were given up. */
   #shownLeaving = 0;
-  /** What was told earlier is in the store, or something newer is. */
-  #losableFrom = 0;
+  /** What was told before that is in the store, or something newer is; 0 where nothing is. By `performance.now()`. */
+  #keptUntil = 0;
   #closed = false;
 
   constructor(presence: Presence, index: RoomIndex, occupancy: Occupancy, failed: (error: unknown) => void) {
@@ -118,12 +118,12 @@ export class Seats {
 
   /**
    * This node goes on under a new incarnation. `announced`: others tell that all of its members left, so whoever is put
-   * back is announced, once; otherwise nobody was told anything. `since`: when the store last was what it had been, by
-   * `performance.now()`.
+   * back is announced, once; otherwise nobody was told anything. What was told before `keptUntil`, by `performance.now()`, the
+   * store has; 0 where it has nothing.
    */
-  renewed(announced: boolean, since: number): void {
+  renewed(announced: boolean, keptUntil: number): void {
     this.#life += 1;
-    this.#losableFrom = since - LOSABLE_MS;
+    this.#keptUntil = keptUntil;
     if (announced) this.#shownLeaving = this.#life;
   }
 
@@ -140,7 +140,16 @@ export class Seats {
   async finishLeaving(): Promise<void> {
     const leaving = [...this.#leaving.values()];
     for (let start = 0; start < leaving.length; start += SLICE) {
-      await Promise.all(leaving.slice(start, start + SLICE).map((seat) => this.#presence.leave(seat)));
+      await Promise.all(leaving.slice(start, start + SLICE).map((seat) => this.#finish(seat)));
+    }
+  }
+
+  async #finish(seat: Seat): Promise<void> {
+    try {
+      await this.#presence.leave(seat);
+    } catch (error) {
+      if (error instanceof RoomcastError && error.code === "unavailable") throw error;
+      this.#failed(error);
     }
   }
 
@@ -183,12 +192,12 @@ export class Seats {
         // It was in: that others have come meanwhile is no reason to be out.
         maxMembers: 0,
         tells: seated.life < this.#shownLeaving ? "everybody" : "nobody",
-        keepsKnown: seated.toldAtS * 1_000 < this.#losableFrom,
+        keepsKnown: (seated.toldAtS + 1) * 1_000 < this.#keptUntil,
       });
     } catch (error) {
       if (error instanceof RoomcastError && error.code === "unavailable") throw error;
-      // A newer join of the same connection has taken it, or it was refused: both are an outcome. One room that cannot be joined
-      // must not keep all others from being put right.
+      // A newer join of the same connection has taken it, or it was refused: both are an outcome. One room that is broken must not
+      // keep all others from being put right.
       if (!(error instanceof RoomcastError)) this.#failed(error);
     }
     seated.life = life;

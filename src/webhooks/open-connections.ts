@@ -80,7 +80,7 @@ export class OpenConnections {
 
   /**
    * This node goes on under a new incarnation. `announced`: others took its connections for closed, and tell so; they are
-   * told of again. Otherwise the store lost them, and nobody is told anything.
+   * told of again. Otherwise the store may have lost them, and nobody is told anything.
    */
   async renewed(announced: boolean): Promise<void> {
     const all = [...this.#noted];
@@ -115,6 +115,8 @@ export class OpenConnections {
   }
 
   async #renew(connection: string, noted: Noted, announced: boolean): Promise<void> {
+    // Closed meanwhile, under the life that it was opened in.
+    if (this.#noted.get(connection) !== noted) return;
     const before = noted.incarnation;
     const { current } = this.#options.incarnation;
     if (before === current) return;

@@ -1,10 +1,13 @@
 import { expect, it } from "vitest";
+import { startSwallowingProxy } from "../../faults/swallowing-proxy.ts";
 import type { NodeLoad } from "../../src/nodes/node-list.ts";
 import { RedisLeases } from "../../src/nodes/redis-leases.ts";
 import { RedisNodeList } from "../../src/nodes/redis-node-list.ts";
 import { eventually } from "../support/eventually.ts";
 import { startRedis } from "../support/private-redis.ts";
 import { describeWithRedis } from "../support/redis.ts";
+import { RedisPair } from "../support/redis-pair.ts";
+import { stopsWithTest } from "../support/teardown.ts";
 import { redisWorld } from "./redis-world.ts";
 
 const LEASE_MS = 60_000;
@@ -36,10 +39,20 @@ describeWithRedis("leases in Redis", () => {
   it("[G4] a renewal tells how the node is, and finds nobody gone where all live", async () => {
     const { leases, nodes, tell } = await leasesInRedis();
     tell(undefined);
-    expect(await leases.renew("a")).toEqual({ state: "lost", moved: false, someGone: false });
+    expect(await leases.renew("a")).toEqual({
+      state: "lost",
+      moved: false,
+      keptUntil: expect.any(Number),
+      someGone: false,
+    });
     expect((await nodes.list()).missing).toEqual(["how node a is"]);
     tell(LOAD);
-    expect(await leases.renew("a")).toEqual({ state: "held", moved: false, someGone: false });
+    expect(await leases.renew("a")).toEqual({
+      state: "held",
+      moved: false,
+      keptUntil: expect.any(Number),
+      someGone: false,
+    });
     tell({ ...LOAD, connections: 7 });
     await leases.renew("a");
     expect(await nodes.list()).toEqual({ nodes: [{ id: "a", ...LOAD, connections: 7 }], missing: [] });
@@ -50,11 +63,26 @@ describeWithRedis("leases in Redis", () => {
     const { leases, keys, redis } = await leasesInRedis();
     await leases.renew("a");
     await redis.zadd(keys.leases(), LONG_AGO, "dead");
-    expect(await leases.renew("a")).toEqual({ state: "held", moved: false, someGone: true });
+    expect(await leases.renew("a")).toEqual({
+      state: "held",
+      moved: false,
+      keptUntil: expect.any(Number),
+      someGone: true,
+    });
     expect(await leases.claim()).toBe("dead");
-    expect(await leases.renew("a")).toEqual({ state: "held", moved: false, someGone: false });
+    expect(await leases.renew("a")).toEqual({
+      state: "held",
+      moved: false,
+      keptUntil: expect.any(Number),
+      someGone: false,
+    });
     await leases.cleared("dead");
-    expect(await leases.renew("a")).toEqual({ state: "held", moved: false, someGone: false });
+    expect(await leases.renew("a")).toEqual({
+      state: "held",
+      moved: false,
+      keptUntil: expect.any(Number),
+      someGone: false,
+    });
     expect(await leases.claim()).toBeUndefined();
   });
 
@@ -62,25 +90,61 @@ describeWithRedis("leases in Redis", () => {
     const { leases, keys, redis } = await leasesInRedis();
     await leases.renew("a");
     await redis.zadd(keys.gone(), LONG_AGO, "half-cleared");
-    expect(await leases.renew("a")).toEqual({ state: "held", moved: false, someGone: true });
+    expect(await leases.renew("a")).toEqual({
+      state: "held",
+      moved: false,
+      keptUntil: expect.any(Number),
+      someGone: true,
+    });
     expect(await leases.claim()).toBe("half-cleared");
-    expect(await leases.renew("a")).toEqual({ state: "held", moved: false, someGone: false });
+    expect(await leases.renew("a")).toEqual({
+      state: "held",
+      moved: false,
+      keptUntil: expect.any(Number),
+      someGone: false,
+    });
   });
 
   it("[G5] a renewal says once that Redis was started again, also to a life that it hears of for the first time", async () => {
     const server = await startRedis({ aof: true });
     const { leases } = await leasesInRedis(server.url);
+    const beganAt = performance.now();
     expect(await leases.renew("a")).toMatchObject({ state: "lost", moved: false });
+    await leases.renew("a");
+    const restartedAt = performance.now();
     const restart = async () => {
       await server.kill();
       await server.start();
     };
     await restart();
-    expect(await eventually(() => leases.renew("a"))).toMatchObject({ state: "held", moved: true });
+    const { keptUntil, ...told } = await eventually(() => leases.renew("a"));
+    expect(told).toMatchObject({ state: "held", moved: true });
+    // All that was written is in its file.
+    expect(keptUntil).toBeGreaterThan(beganAt);
+    expect(keptUntil).toBeLessThan(restartedAt);
     expect(await leases.renew("a")).toMatchObject({ state: "held", moved: false });
     await restart();
-    expect(await eventually(() => leases.renew("b"))).toMatchObject({ state: "lost", moved: true });
+    expect(await eventually(() => leases.renew("b"))).toMatchObject({ state: "lost", moved: true, keptUntil: 0 });
     expect(await leases.renew("a")).toMatchObject({ state: "held", moved: false });
+  });
+
+  it("[G5] a renewal by a server that lacks the last ones tells until when what was written is there", async () => {
+    const pair = await RedisPair.start();
+    const proxy = await startSwallowingProxy(pair.primary.port);
+    stopsWithTest(() => proxy.close());
+    const { leases } = await leasesInRedis(`redis://127.0.0.1:${proxy.port}`);
+    await leases.renew("a");
+    const keptFrom = performance.now();
+    await leases.renew("a");
+    const keptTo = performance.now();
+    await pair.fallBehind();
+    for (let lost = 0; lost < 3; lost++) await leases.renew("a");
+    await pair.failOver();
+    proxy.turnTo(pair.primary.port);
+    const { keptUntil, moved } = await eventually(() => leases.renew("a"));
+    expect(moved).toBe(true);
+    expect(keptUntil).toBeGreaterThan(keptFrom);
+    expect(keptUntil).toBeLessThan(keptTo);
   });
 
   it("[G5] an earlier life's lease is put off while it is there, and its node stands in no list; one that was claimed leaves nothing", async () => {
@@ -101,7 +165,12 @@ describeWithRedis("leases in Redis", () => {
     const { leases, keys, redis } = await leasesInRedis();
     await redis.zadd(keys.leases(), LONG_AGO, "paused");
     expect(await leases.claim()).toBe("paused");
-    expect(await leases.renew("paused")).toEqual({ state: "claimed", moved: false, someGone: false });
+    expect(await leases.renew("paused")).toEqual({
+      state: "claimed",
+      moved: false,
+      keptUntil: expect.any(Number),
+      someGone: false,
+    });
     expect(await redis.exists(keys.leases(), keys.nodes())).toBe(0);
   });
 });

@@ -164,6 +164,8 @@ export class FeedModel {
   #changes: Pick<PresenceChange, "kind" | "user">[] = [];
   #version = 0;
   #others = 0;
+  /** Of both, the latest last: a failover loses the end of it. */
+  #writes: ("message" | "change")[] = [];
   /** Published and not yet heard. */
   #channel: (Entry | PresenceChange)[] = [];
   #subscribed = true;
@@ -303,6 +305,7 @@ export class FeedModel {
     const [epoch, seq, ts, prev] = [this.#epoch, this.#lastSeq + 1, ++this.#clock, this.#lastTs];
     const entry: Entry = { epoch, seq, ts, prev, body: Buffer.from(JSON.stringify({ seq, ts, prev, epoch })) };
     this.#log.push(entry);
+    this.#writes.push("message");
     if (this.#log.length > RETENTION.maxMessages) this.#log.shift();
     this.#lastSeq = seq;
     this.#lastTs = ts;
@@ -317,6 +320,7 @@ export class FeedModel {
     this.#version += 1;
     const change = { kind, user: { id } };
     this.#changes.push(change);
+    this.#writes.push("change");
     const told = { ...change, version: this.#version, memberCount: this.#users.size, by: id };
     if (this.#subscribed && how === undefined) this.#channel.push(told);
   }
@@ -442,19 +446,22 @@ export class FeedModel {
   #lose(count: number): void {
     this.#cut();
     this.#server += 1;
-    const gone = this.#changes.splice(Math.max(0, this.#changes.length - count));
+    const lost = this.#writes.splice(Math.max(0, this.#writes.length - count));
+    const [messages, changes] = (["message", "change"] as const).map(
+      (kind) => lost.filter((write) => write === kind).length,
+    );
+    const gone = this.#changes.splice(this.#changes.length - (changes ?? 0));
     for (const { kind, user } of gone.toReversed()) {
       if (kind === "userJoined") this.#users.delete(user.id);
       else if (kind === "userLeft") this.#users.add(user.id);
     }
     this.#version -= gone.length;
     this.#pending.push(() => {
-      this.#feed.recount(performance.now());
+      this.#feed.recount(0);
       this.#pending.push(() => this.#putRight(gone));
     });
-    const lost = Math.min(count, this.#log.length);
-    this.#log = this.#log.slice(0, this.#log.length - lost);
-    this.#lastSeq -= lost;
+    this.#log = this.#log.slice(0, this.#log.length - (messages ?? 0));
+    this.#lastSeq -= messages ?? 0;
     this.#lastTs = this.#log.at(-1)?.ts ?? 0;
   }
 
@@ -468,6 +475,7 @@ export class FeedModel {
     const gone = [...this.#users].map((id) => ({ kind: "userJoined", user: { id } }) as const);
     this.#users.clear();
     this.#changes = [];
+    this.#writes = [];
     this.#version = 0;
     this.#pending.push(() => this.#putRight(gone));
   }

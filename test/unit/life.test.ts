@@ -10,6 +10,7 @@ const LEASE_MS = 6_000;
 class ModelLeases implements Leases {
   state: LeaseState = "held";
   moved = false;
+  keptUntil = 7;
   /** The renewal with this number fails, counted from 1. */
   failsAt: number | undefined;
   readonly gone: string[] = [];
@@ -23,7 +24,7 @@ class ModelLeases implements Leases {
     const { state, moved } = this;
     this.state = "held";
     this.moved = false;
-    return { state, moved, someGone: this.gone.length > 0 };
+    return { state, moved, keptUntil: this.keptUntil, someGone: this.gone.length > 0 };
   }
 
   async claim(): Promise<string | undefined> {
@@ -56,7 +57,8 @@ async function begin(work: { putBack?: () => Promise<void>; sweep?: (gone: strin
       told.push(`sweep ${gone}`);
       await work.sweep?.(gone);
     },
-    renewed: (because) => told.push(`renewed, ${because}`),
+    renewed: (because, keptUntil) =>
+      told.push(`renewed, ${because}${because === "moved" ? `, kept until ${keptUntil}` : ""}`),
     putBack: async () => {
       told.push("put back");
       await work.putBack?.();
@@ -102,7 +104,7 @@ describe("a node's life", () => {
     const before = incarnation.current;
     leases.moved = true;
     await vi.advanceTimersByTimeAsync(2 * LEASE_MS);
-    expect(told).toEqual(["renewed, moved", "put back"]);
+    expect(told).toEqual(["renewed, moved, kept until 7", "put back"]);
     expect(leases.renewed.at(-1)).toBe(incarnation.current);
     expect(leases.prolonged.length).toBeGreaterThan(10);
     expect(new Set(leases.prolonged)).toEqual(new Set([before]));
@@ -133,7 +135,10 @@ describe("a node's life", () => {
     leases.prolonged.length = 0;
     await vi.advanceTimersByTimeAsync(LEASE_MS);
     expect(leases.prolonged).toEqual([]);
-    expect(told.filter((line) => line.startsWith("renewed"))).toEqual(["renewed, moved", "renewed, moved"]);
+    expect(told.filter((line) => line.startsWith("renewed"))).toEqual([
+      "renewed, moved, kept until 7",
+      "renewed, moved, kept until 7",
+    ]);
     life.stop();
   });
 
@@ -146,7 +151,7 @@ describe("a node's life", () => {
     leases.state = "lost";
     await vi.advanceTimersByTimeAsync(LEASE_MS / 6);
     expect(incarnation.current).toBe(second);
-    expect(told).toEqual(["renewed, moved", "renewing the lease failed", "put back"]);
+    expect(told).toEqual(["renewed, moved, kept until 7", "renewing the lease failed", "put back"]);
     leases.state = "lost";
     await vi.advanceTimersByTimeAsync(LEASE_MS / 6);
     expect(told.slice(3)).toEqual(["renewed, lost", "put back"]);
@@ -158,7 +163,7 @@ describe("a node's life", () => {
     leases.moved = true;
     life.renewNow();
     await vi.advanceTimersByTimeAsync(0);
-    expect(told).toEqual(["renewed, moved", "put back"]);
+    expect(told).toEqual(["renewed, moved, kept until 7", "put back"]);
     life.stop();
     const { length } = leases.renewed;
     life.renewNow();

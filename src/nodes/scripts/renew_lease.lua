@@ -1,7 +1,7 @@
 -- Renews a node's lease, and looks whether somebody is to be cleared up after.
 -- KEYS  1 leases, 2 nodes that are gone, 3 how the nodes are
 -- ARGV  1 incarnation, 2 length of the lease in ms, 3 how this node is, or ""
--- Returns a word, 1 or 0, and the server: "held", "claimed" where others have taken it for gone (nothing is written then, nobody
+-- Returns a word, 1 or 0, the server, and the ends of this lease and of the one before (0: none): "held", "claimed" where others have taken it for gone (nothing is written then, nobody
 -- would take it away again), or "lost" where nothing is known of it; 1 where claim_gone.lua has a node to give; the server is
 -- this run of it and its line of replication, which ends where a replica takes over, or "" where it does not say
 --- @include "integer.lua"
@@ -22,8 +22,10 @@ if type(told_of_server) == "string" then
   server = (string.match(told_of_server, "run_id:(%w+)") or "") .. (string.match(told_of_server, "master_replid:(%w+)") or "")
 end
 
-if redis.call("ZSCORE", gone, incarnation) then return "claimed 0 " .. server end
-local new = redis.call("ZADD", leases, integer(now + lease_ms), incarnation)
+if redis.call("ZSCORE", gone, incarnation) then return "claimed 0 " .. server .. " 0 0" end
+local before = redis.call("ZSCORE", leases, incarnation)
+redis.call("ZADD", leases, integer(now + lease_ms), incarnation)
 if told ~= "" then redis.call("HSET", info, incarnation, told) end
 local waiting = some(leases, "-inf") or some(gone, 0)
-return table.concat({ new == 1 and "lost" or "held", waiting and 1 or 0, server }, " ")
+return table.concat({ before and "held" or "lost", waiting and 1 or 0, server, integer(now + lease_ms),
+  integer(tonumber(before or 0)) }, " ")
