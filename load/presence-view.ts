@@ -92,7 +92,7 @@ export class PresenceView {
 
   #apply({ version, joined, left, isSingle, isPartial }: Change): void {
     const state = this.#state;
-    if (state.kind !== "known" || version <= state.version) return;
+    if (state.kind !== "known" || (version <= state.version && !isPartial)) return;
     if (isPartial || (isSingle && version > state.version + 1)) {
       this.#state = { kind: "behind" };
       this.#onBehind();

@@ -248,8 +248,7 @@ export class Feed implements ChannelListener, Stream {
 
   #comparePresence(asked: VersionQuestion, { version, memberCount }: Head): void {
     const answer = this.#version.compare(asked, version);
-    if (answer === "missed") this.#news.missed(version, memberCount);
-    if (answer === "ask again") this.suspect();
+    if (answer !== "known") this.#news.missed(this.#version.known, memberCount, answer === "recounted");
   }
 
   /** The others were told of changes that this join does not know, and that nobody heard: the next comparison tells it too. */

@@ -74,11 +74,11 @@ export class PresenceNews {
     }
   }
 
-  /** Changes were not heard: whoever counts versions is told where they stand now. */
-  missed(version: number, memberCount: number): void {
+  /** Changes were not heard: whoever counts versions is told where they stand now; `all`: also who has that version. */
+  missed(version: number, memberCount: number, all: boolean): void {
     this.#version = version;
     this.#memberCount = memberCount;
-    this.#tellDigest(true);
+    this.#tellDigest(true, all);
   }
 
   /** For one member who missed changes: how many members there are, and that `getMembers` has them. */
@@ -117,7 +117,7 @@ export class PresenceNews {
     collect(this.#digest, change);
   }
 
-  #tellDigest(partial: boolean): void {
+  #tellDigest(partial: boolean, all = false): void {
     const digest = this.#digest;
     this.close();
     const event: ServerEvents["presence"] = {
@@ -128,7 +128,8 @@ export class PresenceNews {
       version: this.#version,
     };
     if (partial || digest?.partial === true) event.partial = true;
-    this.#members.tell(Frame.ofEvent("presence", JSON.stringify(event)), { version: this.#version, by: undefined });
+    const audience: Audience = { version: all ? Number.POSITIVE_INFINITY : this.#version, by: undefined };
+    this.#members.tell(Frame.ofEvent("presence", JSON.stringify(event)), audience);
     for (const update of digest?.updates.values() ?? []) this.#members.tell(this.#single(update), audienceOf(update));
   }
 }

@@ -11,10 +11,10 @@ export interface VersionQuestion {
 
 /**
  * What an answer means for members.
- * - `known`: nothing; `missed`: they are told where presence stands, by a version that none of them has;
- * - `ask again`: members have that version already, and would take the news for old.
+ * - `known`: nothing; `missed`: those who do not know the version are told where presence stands;
+ * - `recounted`: all are.
  */
-export type VersionAnswer = "known" | "missed" | "ask again";
+export type VersionAnswer = "known" | "missed" | "recounted";
 
 /**
  * How the last change stands to the messages of the room, which come in the order in which the store wrote them.
@@ -107,17 +107,16 @@ export class PresenceVersion {
   }
 
   question(): VersionQuestion {
-    const recounts = this.#wanted > this.#answered;
-    return { version: recounts ? this.#furthest + 1 : this.#furthest, recount: recounts ? this.#wanted : 0 };
+    return { version: this.#furthest, recount: this.#wanted > this.#answered ? this.#wanted : 0 };
   }
 
   /** Takes the store's answer. */
   compare(asked: VersionQuestion, version: number): VersionAnswer {
-    if (version <= this.#known) return asked.recount > this.#answered ? "ask again" : "known";
-    this.#answered = Math.max(this.#answered, asked.recount);
-    this.#known = version;
-    this.reached(version);
-    return "missed";
+    const isRecount = asked.recount > this.#answered;
+    if (isRecount) this.#answered = asked.recount;
+    if (version > this.#known) this.begin(version);
+    else if (!isRecount) return "known";
+    return isRecount ? "recounted" : "missed";
   }
 }
 

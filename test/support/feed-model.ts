@@ -367,7 +367,10 @@ export class FeedModel {
       if (outlet.gone || outlet.told.at(-1)?.kind === "resync") return;
       this.#ask(() => [[...this.#users], this.#version] as const).then(([users, version]) => {
         this.#feed.membersShown(version);
-        if (!outlet.picture?.answer(users, version)) ask();
+        if (outlet.picture?.answer(users, version)) return;
+        // It waits before it asks again, and `Feeds` compares again and again after a failover.
+        this.#suspect();
+        ask();
       }, ask);
     };
     outlet.picture = new ModelPicture(this.#users, this.#version, ask);

@@ -39,7 +39,7 @@ export class Members {
     const held = this.#held ?? [];
     this.#held = undefined;
     this.#show();
-    for (const [name, change] of held) this.apply(name, change);
+    for (const [name, change] of held) if (change.version > version) this.apply(name, change);
   }
 
   clear() {
@@ -55,9 +55,9 @@ export class Members {
       this.#held.push([name, change]);
       return;
     }
-    if (change.version <= this.#version) return;
-    // Past one page this list is never whole: then the summary is all that it needs.
+    // Whatever its version. Past one page this list is never whole: then the summary is all that it needs.
     const lacksNames = change.partial && change.memberCount <= PAGE_MEMBERS;
+    if (!lacksNames && change.version <= this.#version) return;
     if (lacksNames || change.version > this.#version + changesIn(name, change)) {
       this.#refresh();
       return;
