@@ -15,7 +15,7 @@ const CLEARING_MS = 5_000;
 /** How long a paused node can still learn that it was cleared up, in milliseconds. */
 const REMEMBERED_MS = 24 * 60 * 60 * 1_000;
 
-/** Of what a replica lacks that takes over, more than a minute with the shortest leases is not told apart from all. */
+/** With the shortest lease these are a minute: a server that lacks more than that is taken to have kept nothing. */
 const REMEMBERED_RENEWALS = 200;
 
 /** What a node tells with each renewal; undefined where it has nothing to tell yet. */
