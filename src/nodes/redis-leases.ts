@@ -18,6 +18,9 @@ const REMEMBERED_MS = 24 * 60 * 60 * 1_000;
 /** With the shortest lease these are a minute: a server that lacks more than that is taken to have kept nothing. */
 const REMEMBERED_RENEWALS = 200;
 
+/** In the place of a lease's end. */
+const NO_LEASE = "0";
+
 /** What a node tells with each renewal; undefined where it has nothing to tell yet. */
 export interface Telling {
   readonly nodes: RedisNodeList;
@@ -64,12 +67,12 @@ export class RedisLeases implements Leases {
     const moved = server !== "" && (this.#server ?? server) !== server;
     if (server !== "") this.#server = server;
     const keptUntil = moved ? (this.#askedAt.get(before) ?? 0) : askedAt;
-    this.#note(end, askedAt, moved);
+    if (moved) this.#askedAt.clear();
+    if (end !== NO_LEASE) this.#note(end, askedAt);
     return { state, moved, keptUntil, someGone: someGone === "1" };
   }
 
-  #note(end: string, askedAt: number, moved: boolean): void {
-    if (moved) this.#askedAt.clear();
+  #note(end: string, askedAt: number): void {
     // Of two in one millisecond the first: the other one may be lacking.
     if (!this.#askedAt.has(end)) this.#askedAt.set(end, askedAt);
     if (this.#askedAt.size <= REMEMBERED_RENEWALS) return;

@@ -107,7 +107,7 @@ describeWithRedis("leases in Redis", () => {
 
   it("[G5] a renewal says once that Redis was started again, also to a life that it hears of for the first time", async () => {
     const server = await startRedis({ aof: true });
-    const { leases } = await leasesInRedis(server.url);
+    const { leases, keys, redis } = await leasesInRedis(server.url);
     const beganAt = performance.now();
     expect(await leases.renew("a")).toMatchObject({ state: "lost", moved: false });
     await leases.renew("a");
@@ -123,6 +123,10 @@ describeWithRedis("leases in Redis", () => {
     expect(keptUntil).toBeGreaterThan(beganAt);
     expect(keptUntil).toBeLessThan(restartedAt);
     expect(await leases.renew("a")).toMatchObject({ state: "held", moved: false });
+    // A life that has no lease: its answer has no end, as that of one which is heard of for the first time has none before.
+    await redis.zadd(keys.leases(), LONG_AGO, "claimed");
+    expect(await leases.claim()).toBe("claimed");
+    expect(await leases.renew("claimed")).toMatchObject({ state: "claimed", moved: false });
     await restart();
     expect(await eventually(() => leases.renew("b"))).toMatchObject({ state: "lost", moved: true, keptUntil: 0 });
     expect(await leases.renew("a")).toMatchObject({ state: "held", moved: false });

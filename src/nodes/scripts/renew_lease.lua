@@ -1,9 +1,10 @@
 -- Renews a node's lease, and looks whether somebody is to be cleared up after.
 -- KEYS  1 leases, 2 nodes that are gone, 3 how the nodes are
 -- ARGV  1 incarnation, 2 length of the lease in ms, 3 how this node is, or ""
--- Returns a word, 1 or 0, the server, and the ends of this lease and of the one before (0: none): "held", "claimed" where others have taken it for gone (nothing is written then, nobody
--- would take it away again), or "lost" where nothing is known of it; 1 where claim_gone.lua has a node to give; the server is
--- this run of it and its line of replication, which ends where a replica takes over, or "" where it does not say
+-- Returns a word, 1 or 0, the server, and the ends of this lease and of the one before (0: none): "held", "claimed" where
+-- others have taken it for gone (nothing is written then, nobody would take it away again), or "lost" where nothing is known
+-- of it; 1 where claim_gone.lua has a node to give; the server is this run of it and its line of replication, which ends where
+-- a replica takes over, or "" where it does not say
 --- @include "integer.lua"
 --- @include "now_ms.lua"
 local leases, gone, info = KEYS[1], KEYS[2], KEYS[3]
