@@ -17,6 +17,8 @@ export interface Port extends Outlet {
   signal(event: ServerEvents["signal"]): void;
   /** Tells this connection that it is out of a room. */
   removed(event: ServerEvents["removed"]): void;
+  /** More may be written to this connection before the event loop calls back again: it leaves together, in the order of the calls. */
+  moreFollows(): void;
 }
 
 /**

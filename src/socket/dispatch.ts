@@ -47,7 +47,7 @@ export function dispatch(socket: Socket, connection: Connection, verbs: Verbs, o
       return;
     }
     const last = event.length > 1 ? event.at(-1) : undefined;
-    const ack = typeof last === "function" ? (last as Acknowledge) : withoutAck;
+    const ack = typeof last === "function" ? withOthers(last as Acknowledge, connection) : withoutAck;
     const payload = typeof first === "function" ? undefined : first;
     serve(name, payload, ack, connection, verbs, options).catch((error: unknown) =>
       options.failed(name, connection, error),
@@ -55,6 +55,14 @@ export function dispatch(socket: Socket, connection: Connection, verbs: Verbs, o
     // An embedding application may listen to it, too.
     if (socket.listenerCount(name) > 0) next();
   });
+}
+
+/** The answers to requests that came together tend to be known together, for Redis was asked together. */
+function withOthers(ack: Acknowledge, connection: Connection): Acknowledge {
+  return (reply) => {
+    if (connection.pending > 1) connection.port.moreFollows();
+    ack(reply);
+  };
 }
 
 function isRequestName(name: unknown): name is RequestName {

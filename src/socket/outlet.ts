@@ -8,7 +8,7 @@ import { DirectWrite } from "./direct-write.ts";
 import type { FdWriter } from "./fd-writer.ts";
 import type { Debtor, OutboundBudget } from "./outbound-budget.ts";
 import { isEncoded, isSignal, isVolatile, sizeOf } from "./packets.ts";
-import { corkTurn } from "./turn-cork.ts";
+import { corkCallback, corkTurn } from "./turn-cork.ts";
 
 /** How often a connection that owes too much is looked at again, in milliseconds. */
 const LOOK_AGAIN_MS = 50;
@@ -126,6 +126,11 @@ export class SocketOutlet implements Port, Debtor {
   corkTurn(): void {
     const { writer } = this.#direct;
     if (writer !== undefined) corkTurn(writer.socket);
+  }
+
+  moreFollows(): void {
+    const { writer } = this.#direct;
+    if (writer !== undefined) corkCallback(writer.socket);
   }
 
   get line(): FdWriter | undefined {

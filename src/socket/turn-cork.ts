@@ -11,6 +11,16 @@ export function corkTurn(tcp: TcpSocket): void {
   setImmediate(() => tcp.uncork());
 }
 
+/**
+ * The same for what one callback of the loop writes to a connection, with all that is resolved by it. Nothing waits for what the turn
+ * does for others: writing to the members of a large room takes milliseconds.
+ */
+export function corkCallback(tcp: TcpSocket): void {
+  if (tcp.writableCorked > 0) return;
+  tcp.cork();
+  process.nextTick(() => tcp.uncork());
+}
+
 /** Engine.IO ends any other in the turn of its opening, and what is corked then would never leave. */
 const PROTOCOL = /[?&]EIO=4(?:&|$)/;
 

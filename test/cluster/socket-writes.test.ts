@@ -5,6 +5,7 @@ import type { Socket as TcpSocket } from "node:net";
 import { expect, it } from "vitest";
 import { connectClient } from "../support/client.ts";
 import { startEmbedded } from "../support/embedded.ts";
+import { eventually } from "../support/eventually.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { stopsWithTest } from "../support/teardown.ts";
 import { signToken } from "../support/token.ts";
@@ -52,5 +53,31 @@ describeWithRedis("a client that connects by websocket and joins", () => {
       expect.stringMatching(/^[\s\S]{1,4}40\{"sid":[\s\S]*42\["welcome",/),
       expect.stringMatching(/^[\s\S]{1,4}430\[\{"ok":true,/),
     ]);
+  });
+
+  it("is written to twice for ten messages that it sends at once: the acknowledgements, and the messages", async () => {
+    const { node, url } = await startEmbedded();
+    let tcp: TcpSocket | undefined;
+    node.io.engine.on("initial_headers", (_headers: object, request: IncomingMessage) => {
+      tcp = request.socket;
+    });
+    const { socket } = await connectClient(url, await signToken({ sub: "ann" }));
+    expect(await socket.emitWithAck("joinRoom", { room: "chat:1" })).toMatchObject({ ok: true });
+    if (tcp === undefined) throw new Error("no connection was seen");
+    const heard: number[] = [];
+    socket.on("message", ({ data }: { data: number }) => heard.push(data));
+    const writes = writesOf(tcp);
+    const numbers = Array.from({ length: 10 }, (_, number) => number);
+    const acks = await Promise.all(numbers.map((data) => socket.emitWithAck("sendMessage", { room: "chat:1", data })));
+    await eventually(() => expect(heard).toEqual(numbers));
+    expect(acks.map(({ seq }: { seq: number }) => seq)).toEqual(numbers.map((number) => number + 1));
+    const [answers, messages] = writes
+      .map((text) => [text.match(/43\d+\[\{"ok":true,/g)?.length ?? 0, text.match(/42\["message",/g)?.length ?? 0])
+      .toSorted((a, b) => (b[0] ?? 0) - (a[0] ?? 0));
+    expect([answers, messages]).toEqual([
+      [10, 0],
+      [0, 10],
+    ]);
+    expect(writes).toHaveLength(2);
   });
 });
