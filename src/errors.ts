@@ -77,6 +77,14 @@ export class RoomcastError extends Error {
   }
 }
 
+/**
+ * A key of the store is of another kind than it should be, and will be so the next time: no use in trying again. Clients see
+ * `internal`.
+ */
+export class BrokenKey extends Error {
+  override readonly name = "BrokenKey";
+}
+
 /** The refusal of a user who is banned from a room, or with `"everywhere"` blocked, until then (Unix milliseconds). */
 export function bannedUntil(until: number, from: "this room" | "everywhere" = "this room"): RoomcastError {
   const end = new Date(until).toISOString();

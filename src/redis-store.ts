@@ -83,13 +83,18 @@ export function redisStore(
     leaseMs,
     sweep: async (gone) => {
       log.warn({ incarnation: gone }, "a node is gone: taking its members out");
-      await presence.sweepNode(gone, (rooms) => directory.review(rooms));
+      await presence.sweepNode(gone, {
+        swept: (rooms) => directory.review(rooms),
+        broken: (room, error) =>
+          log.error({ room, err: error }, "the members of a node that is gone could not be taken out"),
+      });
       counts.nodeSwept();
     },
     renewed: (because, keptUntil) => {
       const announced = because === "claimed";
       if (because === "moved") {
         log.warn("Redis is another server, or was started again: putting the members back");
+        counts.redisMoved();
       } else {
         log.warn({ announced }, "the lease was lost: putting the members back");
         counts.leaseLost();

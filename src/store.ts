@@ -67,7 +67,9 @@ export interface StoreCounts {
   reconnected(role: ConnectionRole): void;
   /** This node was taken for gone, or Redis lost its lease. */
   leaseLost(): void;
-  /** A node was gone, and this one cleared up after it. */
+  /** Redis is another server, or was started again. */
+  redisMoved(): void;
+  /** A node was gone, or went on under a new incarnation, and this one cleared up after it. */
   nodeSwept(): void;
   /** A subscription was built anew because nothing came back. */
   resubscribed(): void;

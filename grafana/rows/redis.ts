@@ -82,10 +82,11 @@ export function redis(): Panel[] {
     incidents({
       title: "Leases",
       description:
-        "Leases that nodes lost, nodes that were cleared up after, and the connections that this took out of rooms.",
+        "Leases that nodes lost, nodes that found another Redis or one that was started again, nodes that were cleared up after, and the connections that this took out of rooms.",
       width: 12,
       queries: [
         { expr: total(growth("roomcast_leases_lost_total")), legend: "leases lost" },
+        { expr: total(growth("roomcast_redis_moves_total")), legend: "another Redis" },
         { expr: total(growth("roomcast_nodes_swept_total")), legend: "nodes swept" },
         { expr: total(growth("roomcast_members_swept_total")), legend: "members swept" },
       ],

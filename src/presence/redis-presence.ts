@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { bannedUntil, RoomcastError } from "../errors.ts";
+import { BrokenKey, bannedUntil, RoomcastError } from "../errors.ts";
 import { Epochs } from "../log/epochs.ts";
 import { type EventOutbox, NO_OUTBOX } from "../log/event-outbox.ts";
 import { SPARE_LIFE_MS } from "../log/limits.ts";
@@ -39,6 +39,14 @@ export interface RedisPresenceOptions {
   readonly dedupeMs: number;
   /** Where comings and goings are left for webhooks. */
   readonly outbox?: EventOutbox;
+}
+
+/** Who hears of a sweep. */
+export interface SweepListener {
+  /** In none of these rooms is a member of the node any more. */
+  swept(rooms: readonly string[]): Promise<void>;
+  /** This room could not be swept, and will not be. */
+  broken(room: string, error: unknown): void;
 }
 
 /** Presence in Redis: a hash and a sorted set a room, each step one script. */
@@ -134,12 +142,15 @@ export class RedisPresence implements Presence, RoomIndex {
     await this.#redis.srem(this.#keys.nodeRooms(this.#incarnation.current), room).catch(rethrow);
   }
 
-  /** Takes all members of a node that is gone out of its rooms, in slices; `swept` is told of each. May be repeated. */
-  async sweepNode(incarnation: string, swept: (rooms: readonly string[]) => Promise<void> = nothing): Promise<void> {
+  /**
+   * Takes all members of a node that is gone out of its rooms, in slices, of which `on` is told. A room whose keys are broken is
+   * left as it is. Rejects with `unavailable`; may be repeated.
+   */
+  async sweepNode(incarnation: string, on: SweepListener): Promise<void> {
     const index = this.#keys.nodeRooms(incarnation);
     for (let rooms = await this.#someRooms(index); rooms.length > 0; rooms = await this.#someRooms(index)) {
-      await Promise.all(rooms.map((room) => this.#sweepRoom(room, incarnation, "")));
-      await swept(rooms);
+      const done = await Promise.all(rooms.map((room) => this.#sweepOrSkip(room, incarnation, on)));
+      await on.swept(rooms.filter((_, index) => done[index]));
       await this.#redis.srem(index, ...rooms).catch(rethrow);
     }
   }
@@ -157,6 +168,18 @@ export class RedisPresence implements Presence, RoomIndex {
       await Promise.all(rooms.map((one) => this.#sweepRoom(one, incarnation, user)));
       cursor = next;
     } while (cursor !== "0");
+  }
+
+  /** False where the room's keys are broken: no node that is gone would ever be done with. */
+  async #sweepOrSkip(room: string, incarnation: string, on: SweepListener): Promise<boolean> {
+    try {
+      await this.#sweepRoom(room, incarnation, "");
+      return true;
+    } catch (error) {
+      if (!(error instanceof BrokenKey)) throw error;
+      on.broken(room, error);
+      return false;
+    }
   }
 
   async #sweepRoom(room: string, incarnation: string, user: string): Promise<void> {
@@ -199,10 +222,6 @@ export class RedisPresence implements Presence, RoomIndex {
   #roomKeys(room: string): string[] {
     return [this.#keys.meta(room), this.#keys.presence(room), this.#keys.members(room)];
   }
-}
-
-async function nothing(): Promise<void> {
-  return undefined;
 }
 
 function rethrow(error: unknown): never {

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { RoomcastError } from "../errors.ts";
+import { BrokenKey, RoomcastError } from "../errors.ts";
 import type { Joined, JoinRequest, Presence, Seat } from "./presence.ts";
 
 /** Waits between tries to take a seat away while Redis is away, in milliseconds. */
@@ -128,8 +128,8 @@ export class Seats {
   }
 
   /**
-   * After `renewed`: first finishes what is being given up, then takes all other seats again. Rejects where one could not
-   * be taken; it may then be repeated.
+   * After `renewed`: first finishes what is being given up, then takes all other seats again. Rejects with `unavailable` where one
+   * could not be taken; it may then be repeated.
    */
   async putBack(): Promise<void> {
     if (this.#leaving.size > 0) await this.finishLeaving();
@@ -167,11 +167,14 @@ export class Seats {
   /** Goes through the seats as it gets to them: who left while others were on their way must stay out. */
   async #takeAgain(seats: Iterable<Seated>): Promise<void> {
     const rest = seats[Symbol.iterator]();
+    let isDone = true;
     for (let slice = this.#nextSlice(rest); slice.length > 0; slice = this.#nextSlice(rest)) {
       const noted = [...new Set(slice.map(({ request }) => request.room))].map((room) => this.#note(room));
-      await Promise.all([...noted, ...slice.map((seated) => this.#take(seated))]);
+      const [taken] = await Promise.all([Promise.all(slice.map((seated) => this.#take(seated))), ...noted]);
+      if (taken.includes(false)) isDone = false;
       for (const { request } of slice) if (this.#rooms.has(request.room)) this.#occupancy.occupied(request.room);
     }
+    if (!isDone) throw new RoomcastError("unavailable", "some seats could not be taken again");
   }
 
   #nextSlice(rest: Iterator<Seated>): Seated[] {
@@ -184,7 +187,8 @@ export class Seats {
     return slice;
   }
 
-  async #take(seated: Seated): Promise<void> {
+  /** False where it is to be tried again: the store refused it for a reason that may pass, such as a right that is missing. */
+  async #take(seated: Seated): Promise<boolean> {
     const life = this.#life;
     try {
       await this.#presence.join({
@@ -196,11 +200,13 @@ export class Seats {
       });
     } catch (error) {
       if (error instanceof RoomcastError && error.code === "unavailable") throw error;
-      // A newer join of the same connection has taken it, or it was refused: both are an outcome. One room that is broken must not
-      // keep all others from being put right.
+      // A newer join of the same connection has taken it, or it was refused: both are an outcome, and so is a room that is broken.
+      // No other seat must wait for it.
       if (!(error instanceof RoomcastError)) this.#failed(error);
+      if (!(error instanceof RoomcastError || error instanceof BrokenKey)) return false;
     }
     seated.life = life;
+    return true;
   }
 
   /** Given up, or in the grace and shown to have left; else who is in the grace counts as present. */

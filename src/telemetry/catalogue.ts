@@ -223,7 +223,14 @@ export const METRICS = {
     kind: "counter",
     help: "Times that this node was taken for gone, or Redis lost its lease",
   },
-  roomcast_nodes_swept_total: { kind: "counter", help: "Nodes that were gone, and that this node cleared up after" },
+  roomcast_redis_moves_total: {
+    kind: "counter",
+    help: "Times that another Redis answered, or one that was started again: this node put its members back",
+  },
+  roomcast_nodes_swept_total: {
+    kind: "counter",
+    help: "Nodes that were gone, or began a new life, and that this node cleared up after",
+  },
   roomcast_members_swept_total: {
     kind: "counter",
     help: "Connections of nodes that were gone, taken out of rooms by this node",

@@ -89,6 +89,7 @@ export class Metrics implements FeedCounts, CanaryCounts {
   #slowReaders = 0;
   #resubscribes = 0;
   #leasesLost = 0;
+  #redisMoves = 0;
   #nodesSwept = 0;
   #canariesSent = 0;
   #canariesFailed = 0;
@@ -229,6 +230,10 @@ export class Metrics implements FeedCounts, CanaryCounts {
     this.#leasesLost += 1;
   }
 
+  redisMoved(): void {
+    this.#redisMoves += 1;
+  }
+
   nodeSwept(): void {
     this.#nodesSwept += 1;
   }
@@ -311,6 +316,7 @@ export class Metrics implements FeedCounts, CanaryCounts {
       roomcast_canary_comparison_age_seconds: () => gauges.canaryComparedMsAgo() / 1_000,
       roomcast_lease_held_seconds: () => gauges.leaseHeldMs() / 1_000,
       roomcast_leases_lost_total: () => this.#leasesLost,
+      roomcast_redis_moves_total: () => this.#redisMoves,
       roomcast_nodes_swept_total: () => this.#nodesSwept,
       roomcast_members_swept_total: gauges.membersSwept,
     };

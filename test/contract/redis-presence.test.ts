@@ -1,4 +1,5 @@
 import { beforeAll, expect, it } from "vitest";
+import { BrokenKey } from "../../src/errors.ts";
 import type { JoinRequest } from "../../src/presence/presence.ts";
 import { eventually } from "../support/eventually.ts";
 import { type PrivateRedis, startRedis } from "../support/private-redis.ts";
@@ -235,11 +236,35 @@ describeWithRedis("a sweep", () => {
     await alive.presence.endGrace("stopped", { room: "chat:3" });
     expect(await who()).toEqual(["bob", "bob", "ada"]);
     // Whoever sits here by another node stays, and whoever is left is swept like everybody.
-    await alive.presence.sweepNode("stopped");
+    await alive.presence.sweepNode("stopped", { swept: async () => undefined, broken: expect.fail });
     expect(await who()).toEqual(["", "", "ada"]);
     await eventually(() =>
       expect(ear.changes.map(({ kind, user }) => `${kind} ${user.id}`)).toEqual(["userLeft ada", "userLeft bob"]),
     );
+  });
+
+  it("[G4] of a node that is gone takes the members out of all rooms but one that is broken, and tells of that", async () => {
+    const gone = await redisWorld({ incarnation: "gone" });
+    const alive = await redisWorld({ incarnation: "alive", prefix: gone.prefix });
+    const rooms = ["chat:1", "chat:2", "chat:3"];
+    for (const room of rooms) {
+      await gone.presence.noteRoom(room);
+      await gone.presence.join(join("ada", "c1", { room }));
+    }
+    await gone.redis.set(gone.keys.presence("chat:2"), "no hash");
+    const [swept, broken]: string[][] = [[], []];
+    await alive.presence.sweepNode("gone", {
+      swept: async (names) => {
+        swept?.push(...names);
+      },
+      broken: (room, error) => {
+        broken?.push(room);
+        expect(error).toBeInstanceOf(BrokenKey);
+      },
+    });
+    expect([swept?.toSorted(), broken]).toEqual([["chat:1", "chat:3"], ["chat:2"]]);
+    expect(await alive.redis.exists(alive.keys.nodeRooms("gone"))).toBe(0);
+    expect(await alive.presence.members("chat:3", undefined, 10)).toMatchObject({ memberCount: 0 });
   });
 
   it("[G4] goes slice by slice through a large room, also when two nodes sweep it", async () => {

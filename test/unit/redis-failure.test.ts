@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { RoomcastError } from "../../src/errors.ts";
+import { BrokenKey, RoomcastError } from "../../src/errors.ts";
 import { storeFailure } from "../../src/redis/failure.ts";
 import { versionProblem } from "../../src/redis/server-version.ts";
 
@@ -29,13 +29,20 @@ describe("what a failed command is answered with", () => {
     expect(storeFailure(Object.assign(new Error("write"), { code }))).toMatchObject({ code: "unavailable" });
   });
 
-  it.each(["WRONGTYPE Operation", "NOPERM this user has no permissions", "ERR unknown command", "OOMPH"])(
+  it.each(["NOPERM this user has no permissions", "ERR unknown command", "OOMPH", "a WRONGTYPE"])(
     "as it is: %s",
     (message) => {
       const cause = new Error(message);
       expect(storeFailure(cause)).toBe(cause);
     },
   );
+
+  it("that a key is broken, which no other try mends", () => {
+    const cause = new Error("WRONGTYPE Operation against a key holding the wrong kind of value script: abc");
+    const failure = storeFailure(cause);
+    expect(failure).toBeInstanceOf(BrokenKey);
+    expect(failure).toMatchObject({ message: cause.message, cause });
+  });
 
   it("tells nobody what the command held", () => {
     const error = Object.assign(new Error("WRONGTYPE x"), { command: { name: "evalsha", args: ["a secret"] } });
