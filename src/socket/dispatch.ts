@@ -4,6 +4,7 @@ import { checkFields } from "../fields.ts";
 import { idSchema, REQUESTS, type Replies, type Request, type RequestName } from "../protocol.ts";
 import { Call } from "../room/call.ts";
 import type { Connection } from "../room/connection.ts";
+import { plainMessage } from "./plain-message.ts";
 
 /** Serves one kind of request: answers by `call.answer`, or throws. Has validated fields; checks everything else. */
 export type Verb<Name extends RequestName> = (
@@ -89,7 +90,7 @@ async function serve<Name extends RequestName>(
         `more than ${options.maxPending} requests are under way: await their acks`,
       );
     }
-    request = parse(name, payload);
+    request = parse(name, payload, connection);
     await verbs[name](connection, request, call);
     options.served(name, (performance.now() - started) / 1_000);
   } catch (error) {
@@ -104,13 +105,15 @@ async function serve<Name extends RequestName>(
   }
 }
 
-function parse<Name extends RequestName>(name: Name, payload: unknown): Request<Name> {
+function parse<Name extends RequestName>(name: Name, payload: unknown, connection: Connection): Request<Name> {
   if (typeof payload !== "object" || payload === null || Array.isArray(payload) || ArrayBuffer.isView(payload)) {
     throw new RoomcastError("bad_request", `${name} takes one JSON object`);
   }
+  // The request is the one of this name; the compiler cannot follow a generic key.
+  const plain = name === "sendMessage" ? plainMessage(payload, connection.memberships) : undefined;
+  if (plain !== undefined) return plain as Request<Name>;
   const checked = checkFields(REQUESTS[name], payload, "the request");
   if (!checked.ok) throw new RoomcastError("bad_request", checked.problems.join("; "));
-  // The schema is the one of this name; the compiler cannot follow a generic key through zod's types.
   return checked.value as Request<Name>;
 }
 
