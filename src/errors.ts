@@ -77,12 +77,9 @@ export class RoomcastError extends Error {
   }
 }
 
-/**
- * A key of the store is of another kind than it should be, and will be so the next time: no use in trying again. Clients see
- * `internal`.
- */
-export class BrokenKey extends Error {
-  override readonly name = "BrokenKey";
+/** The store is there, and this service's user in it lacks a right: whoever runs it can grant that. Clients see `internal`. */
+export class MissingRight extends Error {
+  override readonly name = "MissingRight";
 }
 
 /** The refusal of a user who is banned from a room, or with `"everywhere"` blocked, until then (Unix milliseconds). */

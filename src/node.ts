@@ -257,10 +257,13 @@ class Node implements RoomcastNode {
         if (because === "moved") this.#feeds.recount(keptUntil);
       },
       putBack: async () => {
-        await this.#seats.putBack();
-        this.#feeds.suspectAll();
-        this.#control.suspect();
-        this.#canary.suspect();
+        try {
+          await this.#seats.putBack();
+        } finally {
+          this.#feeds.suspectAll();
+          this.#control.suspect();
+          this.#canary.suspect();
+        }
       },
       load: () => this.#load(),
     });

@@ -85,7 +85,7 @@ export function redisStore(
       log.warn({ incarnation: gone }, "a node is gone: taking its members out");
       await presence.sweepNode(gone, {
         swept: (rooms) => directory.review(rooms),
-        broken: (room, error) =>
+        failed: (room, error) =>
           log.error({ room, err: error }, "the members of a node that is gone could not be taken out"),
       });
       counts.nodeSwept();

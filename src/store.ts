@@ -67,7 +67,7 @@ export interface StoreCounts {
   reconnected(role: ConnectionRole): void;
   /** This node was taken for gone, or Redis lost its lease. */
   leaseLost(): void;
-  /** Redis is another server, or was started again. */
+  /** Redis is another server, or was started again, and has this node's lease. */
   redisMoved(): void;
   /** A node was gone, or went on under a new incarnation, and this one cleared up after it. */
   nodeSwept(): void;

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { BrokenKey, bannedUntil, RoomcastError } from "../errors.ts";
+import { bannedUntil, RoomcastError } from "../errors.ts";
 import { Epochs } from "../log/epochs.ts";
 import { type EventOutbox, NO_OUTBOX } from "../log/event-outbox.ts";
 import { SPARE_LIFE_MS } from "../log/limits.ts";
@@ -22,6 +22,8 @@ const LIST = readScript(new URL("./scripts/list.lua", import.meta.url));
 const GIVEN_UP_MS = 600_000;
 /** Rooms of a node that is gone that are swept at a time: one by one, a far Redis would take longer than G4 allows. */
 const SWEEP_ROOMS = 20;
+/** Where more rooms than that could not be swept, the store refuses everything: the rest has its turn the next time. */
+const MOST_FAILED_ROOMS = 100;
 /** Entries that one step of a sweep looks at. */
 const SWEEP_SLICE = 200;
 /** Rooms that are looked through for one user at a time: where the user is not in, that is one look. */
@@ -45,8 +47,8 @@ export interface RedisPresenceOptions {
 export interface SweepListener {
   /** In none of these rooms is a member of the node any more. */
   swept(rooms: readonly string[]): Promise<void>;
-  /** This room could not be swept, and will not be. */
-  broken(room: string, error: unknown): void;
+  /** This room could not be swept. */
+  failed(room: string, error: unknown): void;
 }
 
 /** Presence in Redis: a hash and a sorted set a room, each step one script. */
@@ -143,15 +145,32 @@ export class RedisPresence implements Presence, RoomIndex {
   }
 
   /**
-   * Takes all members of a node that is gone out of its rooms, in slices, of which `on` is told. A room whose keys are broken is
-   * left as it is. Rejects with `unavailable`; may be repeated.
+   * Takes all members of a node that is gone out of its rooms, in slices, of which `on` is told. Rejects with `unavailable`, and after
+   * all others where a room could not be swept; may be repeated.
    */
   async sweepNode(incarnation: string, on: SweepListener): Promise<void> {
     const index = this.#keys.nodeRooms(incarnation);
-    for (let rooms = await this.#someRooms(index); rooms.length > 0; rooms = await this.#someRooms(index)) {
-      const done = await Promise.all(rooms.map((room) => this.#sweepOrSkip(room, incarnation, on)));
-      await on.swept(rooms.filter((_, index) => done[index]));
-      await this.#redis.srem(index, ...rooms).catch(rethrow);
+    const failures = new Map<string, unknown>();
+    for (;;) {
+      const some = await this.#redis.srandmember(index, SWEEP_ROOMS + failures.size).catch(rethrow);
+      const rooms = some.filter((room) => !failures.has(room));
+      if (rooms.length === 0 || failures.size > MOST_FAILED_ROOMS) break;
+      await Promise.all(rooms.map((room) => this.#sweepUnlessBroken(room, incarnation, failures)));
+      const swept = rooms.filter((room) => !failures.has(room));
+      await on.swept(swept);
+      if (swept.length > 0) await this.#redis.srem(index, ...swept).catch(rethrow);
+    }
+    for (const [room, error] of failures) on.failed(room, error);
+    if (failures.size > 0) throw new Error("not all rooms could be swept", { cause: [...failures.values()][0] });
+  }
+
+  /** One room whose keys are not what they should be must not keep all others from being swept. */
+  async #sweepUnlessBroken(room: string, incarnation: string, failures: Map<string, unknown>): Promise<void> {
+    try {
+      await this.#sweepRoom(room, incarnation, "");
+    } catch (error) {
+      if (error instanceof RoomcastError) throw error;
+      failures.set(room, error);
     }
   }
 
@@ -170,25 +189,9 @@ export class RedisPresence implements Presence, RoomIndex {
     } while (cursor !== "0");
   }
 
-  /** False where the room's keys are broken: no node that is gone would ever be done with. */
-  async #sweepOrSkip(room: string, incarnation: string, on: SweepListener): Promise<boolean> {
-    try {
-      await this.#sweepRoom(room, incarnation, "");
-      return true;
-    } catch (error) {
-      if (!(error instanceof BrokenKey)) throw error;
-      on.broken(room, error);
-      return false;
-    }
-  }
-
   async #sweepRoom(room: string, incarnation: string, user: string): Promise<void> {
     let cursor: string | undefined = "0";
     while (cursor !== undefined) cursor = await this.sweep(room, incarnation, cursor, user);
-  }
-
-  async #someRooms(index: string): Promise<string[]> {
-    return await this.#redis.srandmember(index, SWEEP_ROOMS).catch(rethrow);
   }
 
   /**

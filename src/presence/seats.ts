@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { BrokenKey, RoomcastError } from "../errors.ts";
+import { MissingRight, RoomcastError } from "../errors.ts";
 import type { Joined, JoinRequest, Presence, Seat } from "./presence.ts";
 
 /** Waits between tries to take a seat away while Redis is away, in milliseconds. */
@@ -128,12 +128,13 @@ export class Seats {
   }
 
   /**
-   * After `renewed`: first finishes what is being given up, then takes all other seats again. Rejects with `unavailable` where one
-   * could not be taken; it may then be repeated.
+   * After `renewed`: first finishes what is being given up, then takes all other seats again. Rejects where one could not be
+   * taken for a reason that passes; it may then be repeated.
    */
   async putBack(): Promise<void> {
     if (this.#leaving.size > 0) await this.finishLeaving();
-    await this.#takeAgain(this.#ofEarlierLives());
+    const areAllTaken = await this.#takeAgain(this.#ofEarlierLives());
+    if (!areAllTaken) throw new MissingRight("seats could not be taken again: the user in Redis lacks a right");
   }
 
   /** Resolves once what is being given up now is given up; rejects with `unavailable`. */
@@ -153,7 +154,7 @@ export class Seats {
     }
   }
 
-  /** As `putBack`, for one room that the store lost. */
+  /** As `putBack`, for one room that the store lost; once. */
   async putBackIn(room: string): Promise<void> {
     await this.#takeAgain(this.#rooms.get(room)?.seats.values() ?? []);
   }
@@ -164,17 +165,20 @@ export class Seats {
     }
   }
 
-  /** Goes through the seats as it gets to them: who left while others were on their way must stay out. */
-  async #takeAgain(seats: Iterable<Seated>): Promise<void> {
+  /**
+   * Goes through the seats as it gets to them: who left while others were on their way must stay out. False where some are to be
+   * tried again.
+   */
+  async #takeAgain(seats: Iterable<Seated>): Promise<boolean> {
     const rest = seats[Symbol.iterator]();
-    let isDone = true;
+    let areAllTaken = true;
     for (let slice = this.#nextSlice(rest); slice.length > 0; slice = this.#nextSlice(rest)) {
       const noted = [...new Set(slice.map(({ request }) => request.room))].map((room) => this.#note(room));
       const [taken] = await Promise.all([Promise.all(slice.map((seated) => this.#take(seated))), ...noted]);
-      if (taken.includes(false)) isDone = false;
+      if (taken.includes(false)) areAllTaken = false;
       for (const { request } of slice) if (this.#rooms.has(request.room)) this.#occupancy.occupied(request.room);
     }
-    if (!isDone) throw new RoomcastError("unavailable", "some seats could not be taken again");
+    return areAllTaken;
   }
 
   #nextSlice(rest: Iterator<Seated>): Seated[] {
@@ -187,7 +191,7 @@ export class Seats {
     return slice;
   }
 
-  /** False where it is to be tried again: the store refused it for a reason that may pass, such as a right that is missing. */
+  /** False where it is to be tried again. */
   async #take(seated: Seated): Promise<boolean> {
     const life = this.#life;
     try {
@@ -203,7 +207,7 @@ export class Seats {
       // A newer join of the same connection has taken it, or it was refused: both are an outcome, and so is a room that is broken.
       // No other seat must wait for it.
       if (!(error instanceof RoomcastError)) this.#failed(error);
-      if (!(error instanceof RoomcastError || error instanceof BrokenKey)) return false;
+      if (error instanceof MissingRight) return false;
     }
     seated.life = life;
     return true;

@@ -1,4 +1,4 @@
-import { BrokenKey, RoomcastError } from "../errors.ts";
+import { MissingRight, RoomcastError } from "../errors.ts";
 
 /** Replies of a Redis that is there, but cannot serve now. */
 const REFUSALS =
@@ -6,7 +6,8 @@ const REFUSALS =
 /** What ioredis rejects commands with that have no connection, or lost it before the answer. */
 const LOST =
   /^(Connection is closed|Stream isn't writeable|Command timed out|Command aborted due to connection close|Socket timeout|Reached the max retries per request|connect ETIMEDOUT|Redis is not ready)/;
-const WRONG_KIND = /^WRONGTYPE\b/;
+/** Of a command by itself, and of one in a script, which Redis 7.0 tells otherwise. */
+const NO_RIGHT = /^(NOPERM|NOAUTH)\b|^ERR The user executing the script can't\b/;
 const SYSTEM_ERRORS = new Set([
   "ECONNREFUSED",
   "ECONNRESET",
@@ -22,14 +23,14 @@ const SYSTEM_ERRORS = new Set([
 
 /**
  * What to throw for an error of a Redis command: `unavailable` where Redis is away or refuses for now, so that the
- * outcome is unknown; `BrokenKey` where a key is of the wrong kind; anything else as it is, which makes it `internal`.
+ * outcome is unknown; `MissingRight` where our user lacks a right; anything else as it is, which makes it `internal`.
  */
 export function storeFailure(error: unknown): Error {
   if (!(error instanceof Error)) return new Error("a Redis command failed", { cause: error });
   // ioredis hangs the command's arguments on the error: messages of users have no place in our log.
   if ("command" in error) Reflect.deleteProperty(error, "command");
   if (error instanceof RoomcastError) return error;
-  if (WRONG_KIND.test(error.message)) return new BrokenKey(error.message, { cause: error });
+  if (NO_RIGHT.test(error.message)) return new MissingRight(error.message);
   return isAway(error) ? new RoomcastError("unavailable", undefined, { cause: error }) : error;
 }
 

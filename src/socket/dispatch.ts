@@ -48,7 +48,7 @@ export function dispatch(socket: Socket, connection: Connection, verbs: Verbs, o
       return;
     }
     const last = event.length > 1 ? event.at(-1) : undefined;
-    const ack = typeof last === "function" ? withOthers(last as Acknowledge, connection) : withoutAck;
+    const ack = typeof last === "function" ? answerOf(name, last as Acknowledge, connection) : withoutAck;
     const payload = typeof first === "function" ? undefined : first;
     serve(name, payload, ack, connection, verbs, options).catch((error: unknown) =>
       options.failed(name, connection, error),
@@ -58,8 +58,12 @@ export function dispatch(socket: Socket, connection: Connection, verbs: Verbs, o
   });
 }
 
-/** The answers to requests that came together tend to be known together, for Redis was asked together. */
-function withOthers(ack: Acknowledge, connection: Connection): Acknowledge {
+/**
+ * Messages that came together are stored together, and their answers known together. Others are left alone: pages are large, and
+ * what is corked counts as owed.
+ */
+function answerOf(name: RequestName, ack: Acknowledge, connection: Connection): Acknowledge {
+  if (name !== "sendMessage") return ack;
   return (reply) => {
     if (connection.pending > 1) connection.port.moreFollows();
     ack(reply);

@@ -225,7 +225,7 @@ export const METRICS = {
   },
   roomcast_redis_moves_total: {
     kind: "counter",
-    help: "Times that another Redis answered, or one that was started again: this node put its members back",
+    help: "Times that another Redis answered, or one that was started again, which had this node's lease: it put its members back",
   },
   roomcast_nodes_swept_total: {
     kind: "counter",

@@ -74,7 +74,7 @@ describeWithRedis("the directory of rooms in Redis", () => {
     const dead = await redisWorld({ prefix: one.prefix, incarnation: "life-2" });
     await seatsOf(dead).join(join("eve", "c9"));
     await eventually(async () => expect(await listed(one)).toEqual(["chat:1"]));
-    await one.presence.sweepNode("life-2", { swept: (rooms) => one.directory.review(rooms), broken: expect.fail });
+    await one.presence.sweepNode("life-2", { swept: (rooms) => one.directory.review(rooms), failed: expect.fail });
     expect(await one.redis.zcard(one.keys.roomShard(shardOf("chat:1")))).toBe(0);
     await one.directory.add(["chat:ghost"]);
     expect(await listed(one)).toEqual([]);

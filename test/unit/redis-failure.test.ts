@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { BrokenKey, RoomcastError } from "../../src/errors.ts";
+import { MissingRight, RoomcastError } from "../../src/errors.ts";
 import { storeFailure } from "../../src/redis/failure.ts";
 import { versionProblem } from "../../src/redis/server-version.ts";
 
@@ -29,19 +29,19 @@ describe("what a failed command is answered with", () => {
     expect(storeFailure(Object.assign(new Error("write"), { code }))).toMatchObject({ code: "unavailable" });
   });
 
-  it.each(["NOPERM this user has no permissions", "ERR unknown command", "OOMPH", "a WRONGTYPE"])(
-    "as it is: %s",
-    (message) => {
-      const cause = new Error(message);
-      expect(storeFailure(cause)).toBe(cause);
-    },
-  );
+  it.each(["WRONGTYPE Operation", "ERR unknown command", "OOMPH", "a NOPERM"])("as it is: %s", (message) => {
+    const cause = new Error(message);
+    expect(storeFailure(cause)).toBe(cause);
+  });
 
-  it("that a key is broken, which no other try mends", () => {
-    const cause = new Error("WRONGTYPE Operation against a key holding the wrong kind of value script: abc");
-    const failure = storeFailure(cause);
-    expect(failure).toBeInstanceOf(BrokenKey);
-    expect(failure).toMatchObject({ message: cause.message, cause });
+  it.each([
+    "NOPERM this user has no permissions to run the 'evalsha' command",
+    "NOAUTH Authentication required.",
+    "ERR The user executing the script can't run this command or subcommand script: abc, on @user_script:1.",
+  ])("that a right is missing: %s", (message) => {
+    const failure = storeFailure(new Error(message));
+    expect(failure).toBeInstanceOf(MissingRight);
+    expect(failure.message).toBe(message);
   });
 
   it("tells nobody what the command held", () => {
