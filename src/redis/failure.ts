@@ -6,8 +6,8 @@ const REFUSALS =
 /** What ioredis rejects commands with that have no connection, or lost it before the answer. */
 const LOST =
   /^(Connection is closed|Stream isn't writeable|Command timed out|Command aborted due to connection close|Socket timeout|Reached the max retries per request|connect ETIMEDOUT|Redis is not ready)/;
-/** Of a command by itself, and of one in a script, which Redis 7.0 tells otherwise. */
-const NO_RIGHT = /^(NOPERM|NOAUTH)\b|^ERR The user executing the script can't\b/;
+/** Of a command by itself; of one in a script of Redis 7.0; of one in a script since 7.2. */
+const NO_RIGHT = /^(NOPERM|NOAUTH)\b|^ERR The user executing the script can't\b|^ERR ACL failure in script\b/;
 const SYSTEM_ERRORS = new Set([
   "ECONNREFUSED",
   "ECONNRESET",

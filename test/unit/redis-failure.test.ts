@@ -38,6 +38,7 @@ describe("what a failed command is answered with", () => {
     "NOPERM this user has no permissions to run the 'evalsha' command",
     "NOAUTH Authentication required.",
     "ERR The user executing the script can't run this command or subcommand script: abc, on @user_script:1.",
+    "ERR ACL failure in script: No permissions to access a channel script: abc, on @user_script:1.",
   ])("that a right is missing: %s", (message) => {
     const failure = storeFailure(new Error(message));
     expect(failure).toBeInstanceOf(MissingRight);
