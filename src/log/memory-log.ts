@@ -49,7 +49,7 @@ export class MemoryLog implements RoomLog {
     if (draft.known !== undefined && room.isFork(draft.known)) room.epoch = this.#epochs.next();
     const id = `${draft.space}${draft.sender.length}:${draft.sender}:${draft.id}`;
     const stored = room.find(id, now);
-    if (stored !== undefined) return { epoch: stored.epoch, seq: stored.seq, ts: stored.ts, duplicate: true };
+    if (stored !== undefined) return { ...stored, duplicate: true };
     if (draft.removes !== undefined) room.bury(draft.removes);
     const entry = room.add(draft.rest, id, now, this.#dedupeMs, draft.retention);
     this.#channels.publishEntry(name, entry);

@@ -1,14 +1,8 @@
 import { RoomcastError } from "../errors.ts";
 import type { Entry, Position, Removal, Retention } from "./room-log.ts";
 
-interface Stored extends Appendage {
+interface Stored extends Position {
   readonly until: number;
-}
-
-interface Appendage {
-  readonly epoch: string;
-  readonly seq: number;
-  readonly ts: number;
 }
 
 /** One room of a node without Redis: what the keys of a room hold, and the rules of its scripts. */
@@ -47,14 +41,16 @@ export class MemoryRoom {
   isFork(known: Position): boolean {
     if (known.epoch !== this.epoch || known.seq === 0) return false;
     if (known.seq >= this.seq) return known.seq > this.seq || known.ts !== this.ts;
-    const entry = this.#entries[known.seq - this.#firstSeq()];
+    const entry = this.#entryAt(known.seq);
     return entry !== undefined && entry.ts !== known.ts;
   }
 
-  /** Where a message with this id went in this epoch. */
-  find(id: string, now: number): Appendage | undefined {
+  /** Where a message with this id is: stored in this epoch, or in an earlier one and still there. */
+  find(id: string, now: number): Position | undefined {
     const stored = this.#stored.get(id);
-    return stored !== undefined && stored.until > now && stored.epoch === this.epoch ? stored : undefined;
+    if (stored === undefined || stored.until <= now) return undefined;
+    const { epoch, seq, ts } = stored;
+    return epoch === this.epoch || this.#entryAt(seq)?.ts === ts ? { epoch: this.epoch, seq, ts } : undefined;
   }
 
   add(rest: string, id: string, now: number, dedupeMs: number, retention: Retention): Entry {
@@ -106,6 +102,10 @@ export class MemoryRoom {
   /** Entries that are not too old, oldest first, with `after < seq < before`. */
   between(after: number, before: number, minTs: number): readonly Entry[] {
     return this.#entries.filter(({ seq, ts }) => seq > after && seq < before && ts >= minTs);
+  }
+
+  #entryAt(seq: number): Entry | undefined {
+    return this.#entries[seq - this.#firstSeq()];
   }
 
   #firstSeq(): number {

@@ -91,7 +91,8 @@ export interface PageSize {
  * - A new epoch means that the line of numbers broke: the log was lost, or (a fork) what it holds at a position is not
  *   what somebody was already given. It is started by `purge`, and by `append` and `check` when a node's own position
  *   disagrees with the log, never by a read. Entries that are still there stay readable.
- * - Dedupe entries count only within the epoch in which they were stored.
+ * - A dedupe entry counts within the epoch in which it was stored, and in a later one for as long as its message stands in the
+ *   log; the place that is answered is of the epoch of now, as a read has it.
  * - A removal changes no number and no place: the removed entry keeps its `seq`, `ts` and place in the chain, and every read
  *   that begins after the removal was stored has the tombstone as its body. Nobody reads the old one again.
  * - Reading a room that nobody used makes nothing: its head is `{ epoch: "", seq: 0, ts: 0 }`.

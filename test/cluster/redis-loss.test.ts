@@ -199,7 +199,21 @@ describeWithRedis("Redis loses the end of a log", () => {
     expect(await back.ok("joinRoom", { room: ROOM, since })).toMatchObject({ recovered: false, messages: [] });
   });
 
-  it.concurrent("[G1] an id counts only in the epoch in which it was stored, also where Redis still has the entry", async () => {
+  it.concurrent("[G1] who never had the answer sends again what the new Redis still has: it is stored no second time", async () => {
+    const { kept, insiders } = await startFork();
+    const before = insiders[0]?.member.messages.find(({ id }) => id === "m3");
+    await kept.restore();
+    const again = await insiders[0]?.witness.ok("sendMessage", { room: ROOM, data: "m3", id: "m3" });
+    expect(again).toMatchObject({ id: "m3", seq: 3, ts: before?.ts, duplicate: true });
+    // The fork was found all the same.
+    await haveBegunAnew(insiders);
+    await goOn(insiders);
+    const { messages } = (await insiders[2]?.witness.ok("getHistory", { room: ROOM })) ?? { messages: [] };
+    expect(messages.slice(0, 5).map(({ id }) => id)).toEqual(["m1", "m2", "m3", "m4", "m5"]);
+    expect(messages.filter(({ id }) => id === "m3")).toHaveLength(1);
+  });
+
+  it.concurrent("[G1] an id of an earlier epoch counts only where its message still stands, also where Redis has the entry", async () => {
     const { kept, insiders, redis, cluster } = await startFork();
     const channel = `{${cluster.prefix}#/#${ROOM}#}`;
     const entry = `${channel}:id:u3:ada:m9`;

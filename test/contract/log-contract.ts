@@ -171,12 +171,38 @@ export function logContract(makeWorld: WorldFactory): void {
       await eventually(async () => expect((await log.append(ROOM, draft("a"))).duplicate).toBe(false));
     });
 
-    it("[G1] an id counts only in the epoch in which it was stored", async () => {
+    it("[G1] an id of an earlier epoch counts for as long as its message stands in the log", async () => {
       const { log } = await makeWorld();
       const first = await log.append(ROOM, draft("a"));
-      await log.append(ROOM, draft("b", { known: { ...positionOf(first), seq: 9 } }));
-      expect(await log.append(ROOM, draft("a"))).toMatchObject({ seq: 3, duplicate: false });
-      expect(await log.append(ROOM, draft("a"))).toMatchObject({ seq: 3, duplicate: true });
+      const retention = { maxMessages: 3 };
+      const { epoch } = await log.append(ROOM, draft("b", { known: { ...positionOf(first), seq: 9 }, retention }));
+      expect(epoch).not.toBe(first.epoch);
+      expect(await log.append(ROOM, draft("a", { retention }))).toEqual({ ...first, epoch, duplicate: true });
+      expect((await log.readAfter(ROOM, 0, WIDE, RETENTION)).entries.map(({ seq }) => seq)).toEqual([1, 2]);
+      await appendMany(log, 2, { retention });
+      expect(await log.append(ROOM, draft("a", { retention }))).toMatchObject({ seq: 5, duplicate: false });
+      expect(await log.append(ROOM, draft("a", { retention }))).toMatchObject({ epoch, seq: 5, duplicate: true });
+    });
+
+    it("[G1] [G5] an id that finds a fork, and its message before it, starts the epoch and is stored no second time", async () => {
+      const { log } = await makeWorld();
+      const first = await log.append(ROOM, draft("a"));
+      const known = { ...positionOf(first), seq: 9 };
+      const again = await log.append(ROOM, draft("a", { known }));
+      expect(again).toEqual({ ...first, epoch: again.epoch, duplicate: true });
+      expect(again.epoch).not.toBe(first.epoch);
+      expect(await log.readAfter(ROOM, 0, WIDE, RETENTION)).toMatchObject({
+        entries: [{ epoch: again.epoch, seq: 1 }],
+        head: { epoch: again.epoch, seq: 1, ts: first.ts },
+      });
+      expect(await log.append(ROOM, draft("b"))).toMatchObject({ epoch: again.epoch, seq: 2 });
+    });
+
+    it("[G1] an id counts no more once its message was purged", async () => {
+      const { log } = await makeWorld();
+      await log.append(ROOM, draft("a"));
+      await log.purge(ROOM);
+      expect(await log.append(ROOM, draft("a"))).toMatchObject({ seq: 2, duplicate: false });
     });
 
     it("[G2] appends called one after the other are stored and published in that order, as one chain", async () => {
@@ -248,7 +274,7 @@ export function logContract(makeWorld: WorldFactory): void {
       }
     });
 
-    it("[G5] that find a fork are all in the new epoch, where no id of the old one counts", async () => {
+    it("[G5] that find a fork are all in the new epoch, and what still stands in the log is stored no second time", async () => {
       const { log, hear } = await makeWorld();
       const old = (await appendMany(log, 3)).at(-1);
       const ear = await hear(ROOM);
@@ -259,13 +285,13 @@ export function logContract(makeWorld: WorldFactory): void {
         log.append(ROOM, draft("m1", { known })),
       ]);
       expect(stored).toMatchObject([
+        { seq: 1, duplicate: true },
         { seq: 4, duplicate: false },
-        { seq: 5, duplicate: false },
-        { seq: 4, duplicate: true },
+        { seq: 1, duplicate: true },
       ]);
       expect(new Set(stored.map(({ epoch }) => epoch)).size).toBe(1);
       expect(stored[0]?.epoch).not.toBe(old?.epoch);
-      await eventually(() => expect(ear.entries.map(({ seq }) => seq)).toEqual([4, 5]));
+      await eventually(() => expect(ear.entries.map(({ seq }) => seq)).toEqual([4]));
       expect(ear.entries).toEqual((await log.readAfter(ROOM, 3, WIDE, RETENTION)).entries);
     });
 

@@ -15,6 +15,7 @@
 --- @include "trim_log.lua"
 --- @include "renew_lives.lua"
 --- @include "add_event.lua"
+--- @include "stands_at.lua"
 --- @include "bury.lua"
 local meta, log, count = KEYS[1], KEYS[2], tonumber(ARGV[3])
 local is_removal = #ARGV > 12 + count
@@ -36,6 +37,13 @@ elseif epoch == known_epoch and is_fork(log, last, last_ts, known_seq, known_ts)
 end
 
 local answers, entries, failure = {}, {}, nil
+-- Where a message of that dedupe entry is, as it is read now. An entry of an earlier epoch counts only where its message
+-- still stands: it may speak of what a purge took, or another log had.
+local function place_of(stored)
+  local stored_epoch, seq, ts = string.match(stored, "^(%S+) (%S+) (%S+)$")
+  if stored_epoch == epoch or stands_at(log, seq, ts) then return epoch .. " " .. seq .. " " .. ts end
+end
+
 -- Adds a message to the log; its answer.
 local function add(dedupe, rest)
   local seq, ts, prev = integer(last + 1), integer(math.max(now, last_ts)), integer(last_ts)
@@ -62,19 +70,20 @@ end
 
 for i = 1, count do
   local stored = not failure and redis.pcall("GET", KEYS[2 + i])
+  local place = type(stored) == "string" and place_of(stored)
   if failure then
     answers[i] = failure
   elseif type(stored) == "table" then
     answers[i] = "! " .. stored.err
-  elseif stored and string.match(stored, "^%S+") == epoch then
-    answers[i] = stored .. " 1"
+  elseif place then
+    answers[i] = place .. " 1"
   elseif removed and not stands_at(log, ARGV[14], ARGV[15]) then
     answers[i] = "gone"
   else
     answers[i] = add(KEYS[2 + i], ARGV[12 + i])
   end
 end
-if #entries == 0 then return table.concat(answers, "\n") end
+if #entries == 0 and (failure or not head[1] or epoch == head[1]) then return table.concat(answers, "\n") end
 
 redis.call("HSET", meta, "epoch", epoch, "seq", integer(last), "ts", integer(last_ts), "cum", integer(appended))
 for _, entry in ipairs(entries) do

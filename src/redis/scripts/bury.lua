@@ -1,9 +1,3 @@
--- Whether the entry of that ts stands at that place of the log.
-local function stands_at(log, seq, ts)
-  local found = redis.call("XRANGE", log, seq .. "-0", seq .. "-0")[1]
-  return found and found[2][2] == ts
-end
-
 -- From now on an entry is read as its tombstone. Those of entries that have left the log go once there are more of them
 -- than the log has entries.
 local function bury(log, removed, seq, ts, tombstone, max_messages, until_ms)
