@@ -45,12 +45,17 @@ export class MemoryRoom {
     return entry !== undefined && entry.ts !== known.ts;
   }
 
-  /** Where a message with this id is: stored in this epoch, or in an earlier one and still there. */
+  /** Where a message with this id is: stored in this epoch, or in an earlier one and still there; then it is of this one from now on. */
   find(id: string, now: number): Position | undefined {
     const stored = this.#stored.get(id);
     if (stored === undefined || stored.until <= now) return undefined;
-    const { epoch, seq, ts } = stored;
-    return epoch === this.epoch || this.#entryAt(seq)?.ts === ts ? { epoch: this.epoch, seq, ts } : undefined;
+    const { epoch } = this;
+    const { seq, ts } = stored;
+    if (stored.epoch !== epoch) {
+      if (this.#entryAt(seq)?.ts !== ts) return undefined;
+      this.#stored.set(id, { ...stored, epoch });
+    }
+    return { epoch, seq, ts };
   }
 
   add(rest: string, id: string, now: number, dedupeMs: number, retention: Retention): Entry {

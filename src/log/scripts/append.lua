@@ -37,11 +37,17 @@ elseif epoch == known_epoch and is_fork(log, last, last_ts, known_seq, known_ts)
 end
 
 local answers, entries, failure = {}, {}, nil
--- Where a message of that dedupe entry is, as it is read now. An entry of an earlier epoch counts only where its message
--- still stands: it may speak of what a purge took, or another log had.
-local function place_of(stored)
+-- Where a message of that dedupe entry is, as it is read now. One of an earlier epoch counts only where its message still
+-- stands, and is of this one from then on: it may speak of what a purge took, or another log had. Behind the head nothing
+-- can be read: the adding finds that out, and puts the head right.
+local function place_of(dedupe, stored)
   local stored_epoch, seq, ts = string.match(stored, "^(%S+) (%S+) (%S+)$")
-  if stored_epoch == epoch or stands_at(log, seq, ts) then return epoch .. " " .. seq .. " " .. ts end
+  if tonumber(seq) > last then return nil end
+  local place = epoch .. " " .. seq .. " " .. ts
+  if stored_epoch == epoch then return place end
+  if not stands_at(log, seq, ts) then return nil end
+  redis.pcall("SET", dedupe, place, "XX", "KEEPTTL")
+  return place
 end
 
 -- Adds a message to the log; its answer.
@@ -70,7 +76,7 @@ end
 
 for i = 1, count do
   local stored = not failure and redis.pcall("GET", KEYS[2 + i])
-  local place = type(stored) == "string" and place_of(stored)
+  local place = type(stored) == "string" and place_of(KEYS[2 + i], stored)
   if failure then
     answers[i] = failure
   elseif type(stored) == "table" then
