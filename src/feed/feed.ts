@@ -62,6 +62,8 @@ export class Feed implements ChannelListener, Stream {
   #position: Position | undefined;
   /** The furthest entry of the latest epoch that the channel brought, whether or not it could be passed on. */
   #heard: Position | undefined;
+  /** The furthest place that an append was answered with, until the entry is passed on or the log says that it still stands there. */
+  #stored: Position | undefined;
   readonly #version = new PresenceVersion();
   readonly #count: RoomCount;
   /** Of the last head, if that was what the feed took the room to be. */
@@ -104,13 +106,18 @@ export class Feed implements ChannelListener, Stream {
     this.#around.failed(this.room, error);
   }
 
-  /** The furthest place that the log is known to have had: of an entry passed on or heard, or of a join's fence. */
+  /**
+   * The furthest place that the log is known to have had: of an entry passed on, heard or stored, or of a join's fence. Where something
+   * else may stand at the place of what was stored: that one.
+   */
   get known(): Position | undefined {
+    if (this.#isBehind(this.#stored)) return this.#stored;
     let furthest = this.#position;
     const further = (place: Position) => {
       if (place.epoch === furthest?.epoch && place.seq > furthest.seq) furthest = place;
     };
     if (this.#heard !== undefined) further(this.#heard);
+    if (this.#stored !== undefined) further(this.#stored);
     for (const fence of this.#readers.fences()) further(fence);
     return furthest;
   }
@@ -187,6 +194,18 @@ export class Feed implements ChannelListener, Stream {
     this.#hear(entry);
   }
 
+  /**
+   * The log told this node, by the answer to an append, that this place is there. The channel brings the entry; where it does not,
+   * and a failover loses the entry too, nothing else would show that it was there, and was acknowledged.
+   */
+  stored({ epoch, seq, ts }: Position): void {
+    const at = this.#position;
+    if (epoch === this.#left) return;
+    if (epoch === at?.epoch && (seq < at.seq || (seq === at.seq && ts === at.ts))) return;
+    if (this.#stored?.epoch !== epoch || seq > this.#stored.seq) this.#stored = { epoch, seq, ts };
+    if (at !== undefined && (epoch !== at.epoch || seq === at.seq)) this.suspect();
+  }
+
   broadcast(): void {
     if (this.#readers.size > 0) this.#count.emitted();
   }
@@ -240,6 +259,8 @@ export class Feed implements ChannelListener, Stream {
       if (head.version < this.#version.furthest) this.suspect();
       return;
     }
+    // What stands behind the stream's place still does.
+    if (asked.position === this.#stored && this.#isBehind(this.#stored)) this.#stored = undefined;
     this.#readers.endUnreachable(this.#position);
     if (head.epoch === this.#position.epoch && head.seq > this.#position.seq) this.#repair();
     const agrees = samePosition(head, this.#position) && head.version === this.#version.known;
@@ -266,9 +287,20 @@ export class Feed implements ChannelListener, Stream {
 
   #pass(entry: Entry): void {
     this.#position = positionOf(entry);
+    if (this.#isBehind(this.#stored)) this.#findStored();
     if (this.#readers.size > 0) this.#count.emitted();
     if (entry.seq > this.#countedTo) this.#count.logGrew(entry.body.length);
     this.#readers.pass(entry);
+  }
+
+  #isBehind(place: Position | undefined): boolean {
+    return place !== undefined && place.epoch === this.#position?.epoch && place.seq <= this.#position.seq;
+  }
+
+  /** The stream has come to where this node stored something: it was just that, or the log is asked about it. */
+  #findStored(): void {
+    if (this.#stored?.seq === this.#position?.seq && this.#stored?.ts === this.#position?.ts) this.#stored = undefined;
+    else this.suspect();
   }
 
   #doubt(): void {
@@ -346,6 +378,7 @@ export class Feed implements ChannelListener, Stream {
     this.#state = "live";
     this.#broken = false;
     this.#oldest = undefined;
+    if (this.#isBehind(this.#stored)) this.#findStored();
     const least = this.#readers.restart(head, reason);
     // Those who are in this line already know its versions, and the feed maybe those of the one before.
     if (least !== undefined && isNewEpoch) this.#doubtVersion(least);

@@ -11,8 +11,8 @@ import type { Frame } from "./frame.ts";
 import type { Outlet } from "./reader.ts";
 import type { RoomChannels } from "./room-channels.ts";
 
-/** Before trying again what Redis refused, in milliseconds. */
-const RETRY_MS = 250;
+/** Before trying again what Redis refused, in milliseconds; and what failed for a reason that does not pass by itself. */
+const RETRY_MS = { away: 250, failed: 5_000 };
 
 export interface LogFollowerOptions {
   readonly intervals: Intervals;
@@ -74,7 +74,7 @@ export class LogFollower implements Outlet {
   ): Promise<Appended> {
     const { room, log, policy } = this.#options;
     const payload = JSON.stringify({ room, id, from: { id: from }, event, data });
-    return await log.append(room, {
+    const stored = await log.append(room, {
       space: "k",
       sender: from,
       id,
@@ -82,6 +82,8 @@ export class LogFollower implements Outlet {
       known: this.#feed?.known,
       retention: policy.retention,
     });
+    this.#feed?.stored(stored);
+    return stored;
   }
 
   /** Something may have been published that was not heard: compares with the log soon. */
@@ -99,7 +101,7 @@ export class LogFollower implements Outlet {
     for (const { text } of frame.parts) {
       const [event, payload] = JSON.parse(text.slice(1)) as [string, unknown];
       if (event === "message") this.#options.heard(payload as Message);
-      else if (event === "resync") this.#follow().catch((error: unknown) => this.#options.failed(error));
+      else if (event === "resync") void this.#followAgain();
     }
     return true;
   }
@@ -114,6 +116,19 @@ export class LogFollower implements Outlet {
 
   drained(): Promise<void> {
     return Promise.resolve();
+  }
+
+  /** However long that takes: a node that does not follow obeys nobody. Never rejects. */
+  async #followAgain(): Promise<void> {
+    while (!this.#closed) {
+      try {
+        await this.#follow();
+        return;
+      } catch (error) {
+        this.#options.failed(error);
+        await delay(RETRY_MS.failed, undefined, { ref: false });
+      }
+    }
   }
 
   /** From the log's end on. */
@@ -142,7 +157,7 @@ export class LogFollower implements Outlet {
         return;
       } catch (error) {
         if (!(error instanceof RoomcastError)) throw error;
-        await delay(RETRY_MS, undefined, { ref: false });
+        await delay(RETRY_MS.away, undefined, { ref: false });
       }
     }
   }

@@ -62,7 +62,7 @@ export class Rooms {
     const data = encodeJson("data", message.data, payloadBytes);
     const started = performance.now();
     const rest = restOf({ room, id, from, event, data });
-    const { seq, ts, duplicate } = await log.append(room, {
+    const stored = await log.append(room, {
       space: "k",
       sender,
       id,
@@ -70,6 +70,8 @@ export class Rooms {
       known: feeds.get(room)?.known,
       retention: types.of(room).retention,
     });
+    feeds.get(room)?.stored(stored);
+    const { seq, ts, duplicate } = stored;
     counts.messageAccepted(Buffer.byteLength(rest), (performance.now() - started) / 1_000, duplicate);
     if (!duplicate) hooks.afterSend?.({ seq, ts, room, id, from, event, data: message.data });
     return { id, seq, ts, duplicate };

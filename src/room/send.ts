@@ -41,7 +41,9 @@ export async function sendMessage(
   } finally {
     asked?.done();
   }
-  const { seq, ts, duplicate } = await call.within(appending);
+  const stored = await call.within(appending);
+  feed.stored(stored);
+  const { seq, ts, duplicate } = stored;
   context.counts.messageAccepted(Buffer.byteLength(rest), (performance.now() - started) / 1_000, duplicate);
   call.answer({ id, seq, ts, duplicate });
   if (!duplicate) context.hooks.afterSend?.({ seq, ts, room, id, from, event, data });

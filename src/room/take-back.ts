@@ -23,7 +23,7 @@ export async function takeBack(
   const message = JSON.parse(entry.body.toString()) as Message;
   if (message.removes !== undefined) throw nothing();
   if (message.removed) return;
-  await log.append(room, {
+  const stored = await log.append(room, {
     space: "r",
     sender: "",
     id: String(seq),
@@ -32,4 +32,5 @@ export async function takeBack(
     retention,
     removes: { seq, ts: entry.ts, tombstone: tombstoneOf(message) },
   });
+  feeds.get(room)?.stored(stored);
 }

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { bannedUntil, RoomcastError } from "../errors.ts";
-import type { Bans } from "../moderation/bans.ts";
+import { bannedUntil, MissingRight, RoomcastError } from "../errors.ts";
+import type { Bans, Ends } from "../moderation/bans.ts";
 import type { Order } from "../moderation/order.ts";
 import type { Connection } from "../room/connection.ts";
 import type { RoomContext } from "../room/context.ts";
@@ -39,8 +39,16 @@ export async function obey(order: Order, subjects: Iterable<Subject>, context: R
   }
 }
 
-/** Orders were missed for good: puts everybody out who is kept out by now. Rejects with `unavailable`. */
-export async function review(bans: Bans, subjects: Iterable<Subject>, context: RoomContext): Promise<void> {
+/**
+ * Orders were missed for good: puts everybody out who is kept out by now. Rejects with `unavailable`, and where a right is missing. A
+ * room that is broken is told by `failed`, and passed over: the others' orders must not wait for it.
+ */
+export async function review(
+  bans: Bans,
+  subjects: Iterable<Subject>,
+  context: RoomContext,
+  failed: (error: unknown) => void,
+): Promise<void> {
   const rooms = new Map<string, Set<string>>();
   const all = [...subjects];
   for (const { connection } of all) {
@@ -57,10 +65,25 @@ export async function review(bans: Bans, subjects: Iterable<Subject>, context: R
   const occupied = [...rooms];
   for (let start = 0; start < occupied.length; start += PER_TURN) {
     const slice = occupied.slice(start, start + PER_TURN);
-    const banned = await Promise.all(slice.map(([room, users]) => bans.bannedFrom(room, [...users])));
+    const banned = await Promise.all(slice.map(([room, users]) => bannedFrom(bans, room, [...users], failed)));
     for (const [index, [room]] of slice.entries()) {
       for (const [user, until] of banned[index] ?? []) await obey({ kind: "remove", room, user, until }, all, context);
     }
+  }
+}
+
+async function bannedFrom(
+  bans: Bans,
+  room: string,
+  users: readonly string[],
+  failed: (error: unknown) => void,
+): Promise<Ends> {
+  try {
+    return await bans.bannedFrom(room, users);
+  } catch (error) {
+    if (error instanceof RoomcastError || error instanceof MissingRight) throw error;
+    failed(new Error(`who is banned from ${room} cannot be read`, { cause: error }));
+    return new Map();
   }
 }
 

@@ -242,7 +242,7 @@ export class SocketServer {
   /** Puts out whoever is kept out by now: orders may have been missed. Rejects with `unavailable`; may be repeated. */
   async review(bans: Bans): Promise<void> {
     this.#context.blocks.replace(await bans.blocked());
-    await review(bans, this.#connections.values(), this.#context);
+    await review(bans, this.#connections.values(), this.#context, this.#events.orderFailed);
   }
 
   /** Hands the connections of this node over to others. */

@@ -229,12 +229,17 @@ describeWithRedis("[G7] moderation", () => {
     await eve.ok("joinRoom", { room });
     // As after a failover that lost the log's end: the ban is there, and the order for it is not.
     await redis.zadd(`{${cluster.prefix}#/#${room}#}:bans`, Date.now() + 60_000, "eve");
+    // One room whose bans nobody can read must not keep the others' from being obeyed.
+    await eve.ok("joinRoom", { room: "chat:broken" });
+    await redis.set(`{${cluster.prefix}#/#chat:broken#}:bans`, "no sorted set");
     await redis.del(`{${cluster.prefix}#/#_control#}:meta`, `{${cluster.prefix}#/#_control#}:log`);
     await (await connect("mod", 1)).ok("kickMember", { room: "chat:elsewhere", user: "nobody" });
     await eventually(
       () => expect(eve.of("removed")).toEqual([{ room, reason: "banned", until: expect.any(Number) }]),
       EFFECTIVE_ONCE_HEARD,
     );
+    await (await connect("mod", 1)).ok("kickMember", { room: "chat:broken", user: "eve" });
+    await eventually(() => expect(eve.of("removed", "chat:broken")).toMatchObject([{ reason: "kicked" }]), EFFECTIVE);
   });
 });
 

@@ -1,5 +1,5 @@
 import { RoomcastError } from "../../src/errors.ts";
-import { missedSince } from "../../src/feed/catch-up.ts";
+import { missedSince, positionOf } from "../../src/feed/catch-up.ts";
 import { Feed, type FeedSurroundings, type Question } from "../../src/feed/feed.ts";
 import { NOT_COUNTED, type RoomCount } from "../../src/feed/feed-counts.ts";
 import type { Frame } from "../../src/feed/frame.ts";
@@ -159,6 +159,8 @@ export class FeedModel {
   #lastSeq = 0;
   #lastTs = 0;
   #log: Entry[] = [];
+  /** With those who were in when it was stored. */
+  readonly #acknowledged: { readonly entry: Entry; readonly members: readonly ModelOutlet[] }[] = [];
   readonly #users = new Set<string>();
   /** Of presence, the latest last. */
   #changes: Pick<PresenceChange, "kind" | "user">[] = [];
@@ -197,6 +199,8 @@ export class FeedModel {
     "append",
     "append",
     "append",
+    "store",
+    "store",
     "hear",
     "hear",
     "hear",
@@ -226,6 +230,7 @@ export class FeedModel {
 
   async step(name: (typeof FeedModel.STEPS)[number], choice: number): Promise<void> {
     if (name === "append") this.#append();
+    else if (name === "store") this.#store();
     else if (name === "hear") this.#hear();
     else if (name === "hear a chunk") while (this.#channel.length > 0) this.#hear();
     else if (name === "answer") this.#answer(choice);
@@ -276,6 +281,7 @@ export class FeedModel {
       const counted = JSON.stringify(this.#counted);
       throw new Error(`counted ${counted}, and the log holds ${this.#log.length} in ${bytes}`);
     }
+    for (const { entry, members } of this.#acknowledged) for (const member of members) requireTold(member, entry);
     for (const { connection, from, told, gone, picture } of this.outlets) {
       let at = from;
       for (const event of told) {
@@ -300,8 +306,23 @@ export class FeedModel {
     }
   }
 
-  #append(): void {
-    if (this.#away) return;
+  /** By this node, which is answered before the channel brings it or long after, and acknowledges it then; or never, by a server that is gone. */
+  #store(): void {
+    const { known } = this.#feed;
+    if (!this.#away && known !== undefined && this.#isFork(known)) this.#newEpoch();
+    const entry = this.#append();
+    if (entry === undefined) return;
+    const members = this.outlets.filter(({ gone }) => !gone);
+    const server = this.#server;
+    this.#pending.push(() => {
+      if (server !== this.#server) return;
+      this.#feed.stored(positionOf(entry));
+      this.#acknowledged.push({ entry, members });
+    });
+  }
+
+  #append(): Entry | undefined {
+    if (this.#away) return undefined;
     const [epoch, seq, ts, prev] = [this.#epoch, this.#lastSeq + 1, ++this.#clock, this.#lastTs];
     const entry: Entry = { epoch, seq, ts, prev, body: Buffer.from(JSON.stringify({ seq, ts, prev, epoch })) };
     this.#log.push(entry);
@@ -310,6 +331,7 @@ export class FeedModel {
     this.#lastSeq = seq;
     this.#lastTs = ts;
     if (this.#subscribed) this.#channel.push(entry);
+    return entry;
   }
 
   /** One step that counts and publishes; `quietly`, it only counts. */
@@ -576,12 +598,15 @@ export class FeedModel {
     };
   }
 
+  #isFork({ epoch, seq, ts }: Position): boolean {
+    if (epoch !== this.#epoch || seq === 0) return false;
+    const there = seq === this.#lastSeq ? { ts: this.#lastTs } : this.#log.find((entry) => entry.seq === seq);
+    return seq > this.#lastSeq || (there !== undefined && there.ts !== ts);
+  }
+
   #check(known: Position, version: number): Head {
     if (version > this.#version) this.#version = version + 1;
-    if (known.epoch === this.#epoch && known.seq > 0) {
-      const there = known.seq === this.#lastSeq ? { ts: this.#lastTs } : this.#log.find(({ seq }) => seq === known.seq);
-      if (known.seq > this.#lastSeq || (there !== undefined && there.ts !== known.ts)) this.#newEpoch();
-    }
+    if (this.#isFork(known)) this.#newEpoch();
     return {
       epoch: this.#epoch,
       seq: this.#lastSeq,
@@ -597,4 +622,11 @@ export class FeedModel {
 
 async function turns(): Promise<void> {
   for (let turn = 0; turn < TURNS; turn++) await Promise.resolve();
+}
+
+/** Whoever was in all the time has what was acknowledged, or was told to resync. */
+function requireTold({ connection, from, told, gone }: ModelOutlet, { epoch, seq, ts }: Entry): void {
+  if (gone || epoch !== from?.epoch || told.some(({ kind }) => kind === "resync")) return;
+  const has = seq <= from.seq || told.some((event) => event.kind === "message" && event.seq === seq && event.ts === ts);
+  if (!has) throw new Error(`${connection} lacks ${seq}, which was acknowledged, and was not told`);
 }

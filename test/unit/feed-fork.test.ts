@@ -65,4 +65,17 @@ describe("a feed that stood still while the log went another way", () => {
       ...ASKS_NOTHING_ELSE,
     });
   });
+
+  it("[G5] asks about what the log answered to an append, also where the channel never brought it", () => {
+    const { feed, asked } = feedAt(10, 100);
+    feed.stored({ epoch: "e1", seq: 11, ts: 110 });
+    const position = { epoch: "e1", seq: 11, ts: 110 };
+    expect(feed.known).toEqual(position);
+    expect(feed.question()).toEqual({ position, broken: false, ...ASKS_NOTHING_ELSE });
+    feed.stored({ epoch: "e1", seq: 9, ts: 90 });
+    expect(feed.known).toEqual(position);
+    expect(asked.times).toBe(0);
+    feed.stored({ epoch: "e2", seq: 12, ts: 120 });
+    expect(asked.times).toBe(1);
+  });
 });

@@ -150,7 +150,7 @@ describe("feeds and readers over a log and a channel that misbehave", () => {
       fc.asyncProperty(calm, async (schedule) => {
         // Fewer appends than the log holds: nothing is ever out of its reach.
         let appends = 0;
-        const within = schedule.filter(([name]) => name !== "append" || ++appends <= 7);
+        const within = schedule.filter(([name]) => (name !== "append" && name !== "store") || ++appends <= 7);
         const model = await run(within);
         model.verify();
         expect(model.outlets.flatMap(({ told }) => told.filter(({ kind }) => kind === "resync"))).toEqual([]);
