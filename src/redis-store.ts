@@ -34,6 +34,9 @@ const START_RETRY_MS = 250;
 /** Longer than any pause between two beats; a node that is gone leaves nothing behind. In milliseconds. */
 const BEAT_LIFE_MS = 60_000;
 
+/** What a replica answers to whoever writes. */
+const REPLICA = /^READONLY\b/;
+
 type RedisServer = Extract<Config["redis"], { kind: "server" }>;
 
 /** Everything in Redis, by three connections, and more for the queues of webhooks. */
@@ -107,7 +110,11 @@ export function redisStore(
       // What cannot be done for one connection must not keep members from being put back the next time.
       await Promise.race([connectionsMoved, delay(2 * leaseMs, undefined, { ref: false })]);
     },
-    failed: (where, error) => log.debug({ err: error }, where),
+    failed: (where, error) => {
+      // An outage is told by its own line; anything else lasts until somebody looks.
+      if (error instanceof RoomcastError) log.debug({ err: error }, where);
+      else log.error({ err: error }, where);
+    },
   });
   // Before others' graces run out: what they give up may be all that is left of a user whom this node is to put back.
   commands.on("ready", () => life.renewNow());
@@ -134,6 +141,10 @@ export function redisStore(
     restored: () => events?.restored(),
     refused: (reason) => log.warn({ reason }, "Redis takes no writes"),
     accepted: () => log.info("Redis takes writes again"),
+    lookAgain: (reason) => {
+      // It keeps our connections when it is demoted, and passes on what is published: nothing else would make us leave it.
+      if (REPLICA.test(reason)) for (const redis of Object.values(connections)) redis.disconnect(true);
+    },
   });
   const memory = new MemoryGauge(reads, intervals);
   return {

@@ -6,6 +6,8 @@ const BEAT_MS = 500;
 const STALLED_AFTER_MS = 2_000;
 /** Nothing could be written for this long: a beat more, or an outage would look like a refusal too. */
 const REFUSED_AFTER_MS = STALLED_AFTER_MS + BEAT_MS;
+/** While nothing can be written: how often another Redis is looked for at the same address, in milliseconds. */
+const LOOK_AGAIN_MS = 5_000;
 /** Redis takes what is published, and nothing comes back for this long: the subscription is dead, whatever TCP says. */
 const DEAF_AFTER_MS = 3_000;
 
@@ -25,6 +27,8 @@ export interface PulseOptions {
   /** Redis is heard, and takes no writes; and once it does again. */
   refused(reason: string): void;
   accepted(): void;
+  /** With `refused`, and every few seconds until `accepted`: a Redis that is a replica by now may have left its place to another one. */
+  lookAgain(reason: string): void;
 }
 
 /**
@@ -41,6 +45,8 @@ export class Pulse {
   #stalled = false;
   #refusal: string | undefined;
   #refused = false;
+  /** When another Redis was last looked for. */
+  #lookedAt = 0;
   /** By the beat that each waits for. */
   readonly #awaited = new Map<string, () => void>();
 
@@ -132,8 +138,14 @@ export class Pulse {
 
   #notWritten(error: unknown): void {
     this.#refusal = error instanceof Error ? error.message : String(error);
-    if (this.#refused || this.#stalled || this.unwrittenMs < REFUSED_AFTER_MS) return;
-    this.#refused = true;
-    this.#options.refused(this.#refusal);
+    if (this.#stalled || this.unwrittenMs < REFUSED_AFTER_MS) return;
+    if (!this.#refused) {
+      this.#refused = true;
+      this.#options.refused(this.#refusal);
+    } else if (Date.now() - this.#lookedAt < LOOK_AGAIN_MS) {
+      return;
+    }
+    this.#lookedAt = Date.now();
+    this.#options.lookAgain(this.#refusal);
   }
 }

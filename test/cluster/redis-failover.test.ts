@@ -6,6 +6,7 @@ import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { RedisPair } from "../support/redis-pair.ts";
+import { startRedisProxy } from "../support/redis-proxy.ts";
 import { stopsWithTest } from "../support/teardown.ts";
 import { connectWitness, type Witness } from "../support/witness.ts";
 
@@ -13,6 +14,8 @@ const ROOM = "chat:quiet";
 const LEASE_SECONDS = 2;
 /** Nobody is taken for dead before a lease was held for its whole length, and the sweep looks six times a lease. */
 const PUT_RIGHT = { withinMs: 3 * LEASE_SECONDS * 1_000 + 4_000 };
+/** Two and a half seconds of refused writes, and five between two looks. */
+const LEFT_WITHIN = { withinMs: 15_000 };
 
 /** Two nodes on a Redis whose place another one may take. */
 async function startNodes(): Promise<{ pair: RedisPair; cluster: TestCluster; failOver(): Promise<void> }> {
@@ -89,5 +92,31 @@ describeWithRedis("a failover to a Redis that lacks the last writes, in a room w
     const left = stayed.flatMap(({ witness }) => witness.of("userLeft").map(({ user }) => user.id));
     expect([...new Set(left)]).toEqual(["cleo"]);
     for (const { witness } of stayed) expect(witness.of("resync")).toEqual([]);
+  });
+});
+
+describeWithRedis("a Redis that is demoted, and keeps its connections", () => {
+  it("[G5] is left for the one that took its place, and nothing is lost", async () => {
+    const pair = await RedisPair.start();
+    const proxy = await startRedisProxy(pair.primary.port);
+    const cluster = await startCluster({ nodes: 2, env: { REDIS_URL: proxy.url, RATE_LIMITS: "off" } });
+    const [ada, ben] = await Promise.all([
+      connectWitness(cluster.urls[0] ?? "", { claims: { sub: "ada" } }),
+      connectWitness(cluster.urls[1] ?? "", { claims: { sub: "ben" } }),
+    ]);
+    for (const witness of [ada, ben]) await witness.ok("joinRoom", { room: ROOM });
+    await ada.ok("sendMessage", { room: ROOM, data: "before", id: "before" });
+    await pair.fallBehind();
+    await pair.demote();
+    proxy.leadTo(pair.primary.port);
+    await eventually(() => ada.ok("sendMessage", { room: ROOM, data: "after", id: "after" }), LEFT_WITHIN);
+    await eventually(() => ben.ok("sendMessage", { room: ROOM, data: "too", id: "too" }), LEFT_WITHIN);
+    for (const witness of [ada, ben]) {
+      await eventually(() => expect(witness.of("message").map(({ id }) => id)).toEqual(["before", "after", "too"]));
+      expect(witness.of("resync")).toEqual([]);
+    }
+    for (const url of cluster.adminUrls) {
+      await eventually(async () => expect((await fetch(`${url}/readyz`)).status).toBe(200));
+    }
   });
 });

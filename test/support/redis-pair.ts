@@ -1,4 +1,5 @@
 import { Redis } from "ioredis";
+import { freePort } from "../../src/local/ports.ts";
 import { type PrivateRedis, startRedis } from "./private-redis.ts";
 
 /** Every key with its value and its life: in one step, so that it is what Redis held at one moment. */
@@ -45,6 +46,13 @@ export class RedisPair {
   /** The primary is killed, and the replica is the primary; it has no other one until `refill`. */
   async failOver(): Promise<void> {
     await this.#primary.kill();
+    [this.#primary, this.#replica] = [this.#replica, this.#primary];
+  }
+
+  /** The primary goes on as the replica of a server that is not there, and keeps its connections; the other one is the primary. */
+  async demote(): Promise<void> {
+    await using was = connection(this.#primary);
+    await was.redis.replicaof("127.0.0.1", await freePort());
     [this.#primary, this.#replica] = [this.#replica, this.#primary];
   }
 

@@ -19,6 +19,8 @@ export interface RedisProxy {
   release(): void;
   /** Every chunk takes so long, both ways. */
   slow(delayMs: number): void;
+  /** Later connections lead to another server; those that are open stay with the one before. */
+  leadTo(port: number): void;
 }
 
 interface Link {
@@ -36,6 +38,7 @@ export async function startRedisProxy(redisPort: number): Promise<RedisProxy> {
   const links = new Set<Link>();
   const held = new Map<ConnectionRole, readonly Way[]>();
   let delayMs = 0;
+  let port = redisPort;
 
   const pass = (link: Link, way: Way, act: () => void) => {
     if (link.swallowed) return;
@@ -44,7 +47,7 @@ export async function startRedisProxy(redisPort: number): Promise<RedisProxy> {
     else act();
   };
   const server = createServer((node) => {
-    const redis = connect(redisPort, "127.0.0.1");
+    const redis = connect(port, "127.0.0.1");
     const link: Link = { node, redis, role: undefined, swallowed: false, kept: [] };
     links.add(link);
     for (const socket of [node, redis]) socket.setNoDelay(true).on("error", () => socket.destroy());
@@ -73,6 +76,9 @@ export async function startRedisProxy(redisPort: number): Promise<RedisProxy> {
     },
     slow: (ms) => {
       delayMs = ms;
+    },
+    leadTo: (next) => {
+      port = next;
     },
   };
 }

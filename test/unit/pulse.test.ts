@@ -22,6 +22,7 @@ function startPulse() {
     restored: () => told.push("restored"),
     refused: (reason) => told.push(`refused: ${reason}`),
     accepted: () => told.push("accepted"),
+    lookAgain: (reason) => told.push(`look again: ${reason}`),
   });
   return { pulse, redis, told };
 }
@@ -58,7 +59,12 @@ describe("a node's pulse", () => {
     await vi.advanceTimersByTimeAsync(1_000);
     expect(pulse.unwrittenMs).toBeLessThan(1_000);
     expect(pulse.refusal).toBeUndefined();
-    expect(told).toEqual(["refused: OOM command not allowed", "accepted"]);
+    const looks = "look again: OOM command not allowed";
+    expect(told).toEqual(["refused: OOM command not allowed", looks, "accepted"]);
+    told.length = 0;
+    redis.takesWrites = false;
+    await vi.advanceTimersByTimeAsync(14_000);
+    expect(told).toEqual(["refused: OOM command not allowed", looks, looks, looks]);
     pulse.stop();
   });
 
