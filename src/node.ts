@@ -253,7 +253,7 @@ class Node implements RoomcastNode {
         this.#sockets.tell("restored", {});
       },
       renewed: (because, keptUntil) => {
-        this.#seats.renewed(because === "claimed", because === "moved" ? keptUntil : 0);
+        this.#seats.renewed(because === "claimed", because === "lost" ? 0 : keptUntil);
         if (because === "moved") this.#feeds.recount(keptUntil);
       },
       putBack: async () => {

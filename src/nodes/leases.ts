@@ -1,10 +1,10 @@
 /**
  * What became of a lease.
- * - `held`: it goes on;
+ * - `held`: it goes on; `lapsed`: so it does, but it had run out, and others' may have with it, before anybody looked;
  * - `claimed`: it had run out, and another node takes this one's members out of the rooms, or did;
  * - `lost`: the store knows nothing of it: it is the first time, or the store lost what it had.
  */
-export type LeaseState = "held" | "claimed" | "lost";
+export type LeaseState = "held" | "lapsed" | "claimed" | "lost";
 
 export interface Renewal {
   readonly state: LeaseState;

@@ -9,7 +9,7 @@ const RENEWALS_PER_LEASE = 6;
  * Why a node goes on under a new incarnation: others tell that its members left (`claimed`), the store lost them all (`lost`) or
  * maybe the last that came and went (`moved`), and nobody was told anything.
  */
-export type RenewedBecause = Exclude<LeaseState, "held"> | "moved";
+export type RenewedBecause = Exclude<LeaseState, "held" | "lapsed"> | "moved";
 
 export interface LifeOptions {
   readonly intervals: Intervals;
@@ -19,8 +19,8 @@ export interface LifeOptions {
   /** Takes the members of a node that is gone out of all rooms. May be called again for the same one. */
   sweep(incarnation: string): Promise<void>;
   /**
-   * This node goes on under a new incarnation. `keptUntil`, where it `moved`: what was asked for or heard of before that moment,
-   * by `performance.now()`, the store has.
+   * This node goes on under a new incarnation. `keptUntil`, where it is not `lost`: what was asked for or heard of before that
+   * moment, by `performance.now()`, the store has.
    */
   renewed(because: RenewedBecause, keptUntil: number): void;
   /** After `renewed`: puts this node's members back. May be called again. */
@@ -101,8 +101,11 @@ export class Life {
     const { leases, incarnation, leaseMs, renewed } = this.#options;
     const { state, moved, keptUntil, someGone } = await leases.renew(incarnation.current);
     if (!this.#begun) return;
+    // All leases run out together where the store's clock is put forward, or it stood still with its nodes.
+    if (state === "lapsed") this.#heldSince = undefined;
     // The first time that a life is heard of it is `lost` too.
-    const goesOn = state === "held" || (state === "lost" && !this.#hadLease);
+    const isFirst = state === "lost" && !this.#hadLease;
+    const goesOn = state === "held" || state === "lapsed" || isFirst;
     this.#hadLease = true;
     if (!goesOn || moved || this.#keptSince !== undefined) {
       this.#heldSince = undefined;

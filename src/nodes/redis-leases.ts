@@ -3,7 +3,7 @@ import { storeFailure } from "../redis/failure.ts";
 import type { Keys } from "../redis/keys.ts";
 import { readText, readWords } from "../redis/reply.ts";
 import { readScript, ScriptRunner } from "../redis/script.ts";
-import type { Leases, Renewal } from "./leases.ts";
+import type { LeaseState, Leases, Renewal } from "./leases.ts";
 import type { NodeLoad } from "./node-list.ts";
 import type { RedisNodeList } from "./redis-node-list.ts";
 
@@ -26,6 +26,8 @@ export interface Telling {
   readonly nodes: RedisNodeList;
   load(): NodeLoad | undefined;
 }
+
+const LEASE_STATES: ReadonlySet<string> = new Set<LeaseState>(["held", "lapsed", "claimed", "lost"]);
 
 export class RedisLeases implements Leases {
   readonly #redis: Redis;
@@ -61,9 +63,7 @@ export class RedisLeases implements Leases {
       [incarnation, this.#leaseMs, load === undefined ? "" : JSON.stringify(load)],
     );
     const { state, someGone, server, end, before } = readWords(reply, ["state", "someGone", "server", "end", "before"]);
-    if (state !== "held" && state !== "claimed" && state !== "lost") {
-      throw new Error(`renew_lease.lua answered ${state}`);
-    }
+    if (!isLeaseState(state)) throw new Error(`renew_lease.lua answered ${state}`);
     const moved = server !== "" && (this.#server ?? server) !== server;
     if (server !== "") this.#server = server;
     const keptUntil = moved ? (this.#askedAt.get(before) ?? 0) : askedAt;
@@ -134,4 +134,8 @@ export class RedisLeases implements Leases {
     const [seconds, micros] = await this.#redis.time();
     return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
   }
+}
+
+function isLeaseState(word: string): word is LeaseState {
+  return LEASE_STATES.has(word);
 }

@@ -2,8 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { MissingRight, RoomcastError } from "../errors.ts";
 import type { Joined, JoinRequest, Presence, Seat } from "./presence.ts";
 
-/** Waits between tries to take a seat away while Redis is away, in milliseconds. */
-const RETRY_MS = { first: 100, most: 2_000 };
+/** Waits between tries to take a seat away while Redis is away, and where it refuses for another reason, in milliseconds. */
+const RETRY_MS = { first: 100, most: 2_000, mostRefused: 30_000 };
 /** Most seats that are taken again, or given up, in one turn: more would hold the loop and Redis. */
 const SLICE = 500;
 
@@ -98,16 +98,18 @@ export class Seats {
     seated.toldAtS = nowS();
   }
 
-  /** Gives a seat up; resolves once Redis has confirmed that, however long it takes. */
+  /** Gives a seat up; resolves once Redis has confirmed that, however long it takes. Refusals that do not pass by themselves are told. */
   async leave(seat: Seat): Promise<void> {
     const key = keyOf(seat);
     this.#leaving.set(key, seat);
-    for (let wait = RETRY_MS.first; this.#leaving.get(key) === seat; wait = Math.min(wait * 2, RETRY_MS.most)) {
+    for (let wait = RETRY_MS.first; this.#leaving.get(key) === seat; wait *= 2) {
       try {
         await this.#presence.leave(seat);
         break;
       } catch (error) {
         if (this.#closed) throw error;
+        if (!isAway(error)) this.#failed(error);
+        wait = Math.min(wait, isAway(error) ? RETRY_MS.most : RETRY_MS.mostRefused);
         await delay(wait, undefined, { ref: false });
       }
     }
@@ -149,8 +151,8 @@ export class Seats {
     try {
       await this.#presence.leave(seat);
     } catch (error) {
-      if (error instanceof RoomcastError && error.code === "unavailable") throw error;
-      this.#failed(error);
+      // Any other refusal is told by whoever gives the seat up, and tries again.
+      if (isAway(error)) throw error;
     }
   }
 
@@ -203,7 +205,7 @@ export class Seats {
         keepsKnown: (seated.toldAtS + 1) * 1_000 < this.#keptUntil,
       });
     } catch (error) {
-      if (error instanceof RoomcastError && error.code === "unavailable") throw error;
+      if (isAway(error)) throw error;
       // A newer join of the same connection has taken it, or it was refused: both are an outcome, and so is a room that is broken.
       // No other seat must wait for it.
       if (!(error instanceof RoomcastError)) this.#failed(error);
@@ -216,7 +218,10 @@ export class Seats {
   /** Given up, or in the grace and shown to have left; else who is in the grace counts as present. */
   #isOut({ request, life }: Seated): boolean {
     const key = keyOf(request);
-    return this.#leaving.has(key) || (this.#graces.has(key) && life < this.#shownLeaving);
+    const leaving = this.#leaving.get(key);
+    // A newer join of the same connection is not given up by what is left of an older one.
+    if (leaving !== undefined && leaving.attempt >= request.attempt) return true;
+    return this.#graces.has(key) && life < this.#shownLeaving;
   }
 
   async #note(name: string): Promise<void> {
@@ -292,13 +297,17 @@ export class Seats {
       await this.#index.forgetRoom(room);
     } catch (error) {
       // A room too many in the index does no harm: whoever sweeps it finds nobody of this node there.
-      if (!(error instanceof RoomcastError) || error.code !== "unavailable") throw error;
+      if (!isAway(error)) throw error;
     }
   }
 }
 
 function keyOf({ connection, room }: Seat): string {
   return `${connection} ${room}`;
+}
+
+function isAway(error: unknown): boolean {
+  return error instanceof RoomcastError && error.code === "unavailable";
 }
 
 function nowS(): number {

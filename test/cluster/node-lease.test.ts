@@ -1,6 +1,7 @@
 import type { Socket } from "socket.io-client";
 import { expect, it } from "vitest";
 import type { ServerEvents } from "../../src/protocol.ts";
+import { apiOf } from "../support/api.ts";
 import { connectClient, stockClient } from "../support/client.ts";
 import { startCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
@@ -8,6 +9,7 @@ import { Member } from "../support/member.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { startSticky } from "../support/sticky.ts";
 import { signToken } from "../support/token.ts";
+import { connectWitness } from "../support/witness.ts";
 
 const ROOM = "chat:lease";
 /** G4 promises 10 s; the rest is slack for a busy machine. */
@@ -79,6 +81,32 @@ describeWithRedis("leases", () => {
     expect(await present(stays)).toEqual(["sleeps", "stays"]);
     sleeps.stop();
     await eventually(() => expect(heard).toEqual(["+sleeps", "-sleeps", "+sleeps", "-sleeps"]));
+  });
+
+  it.concurrent("[G4] a node that was paused does not write an older state of a user over a newer one of another node", async () => {
+    const cluster = await startCluster({ nodes: 2 });
+    const [first = "", second = ""] = cluster.urls;
+    const [sleeps, stays] = [
+      await connectWitness(first, { claims: { sub: "ada" } }),
+      await connectWitness(second, { claims: { sub: "ada" } }),
+    ];
+    const watches = await connectWitness(second, { claims: { sub: "ben" } });
+    await watches.ok("joinRoom", { room: ROOM });
+    await sleeps.ok("joinRoom", { room: ROOM, state: { mood: "old" } });
+    await stays.ok("joinRoom", { room: ROOM });
+    const state = async () => {
+      const { members } = await watches.ok("getMembers", { room: ROOM });
+      return members.find(({ id }) => id === "ada")?.state;
+    };
+    expect(await state()).toEqual({ mood: "old" });
+    const connections = async () => (await apiOf(second)("GET", `/rooms/${ROOM}`)).body.connections;
+    await cluster.kill(0, "SIGSTOP");
+    await eventually(async () => expect(await connections()).toBe(2), { withinMs: GONE_WITHIN_MS });
+    await stays.ok("setState", { room: ROOM, state: { mood: "new" } });
+    await cluster.kill(0, "SIGCONT");
+    await eventually(async () => expect(await connections()).toBe(3), { withinMs: GONE_WITHIN_MS });
+    expect(await state()).toEqual({ mood: "new" });
+    expect(watches.of("userUpdated").map(({ user }) => user.state)).toEqual([{ mood: "new" }]);
   });
 
   it.concurrent("[G8] who comes back from a stopped node within the grace was never gone; who does not is, once", async () => {

@@ -86,6 +86,14 @@ describeWithRedis("leases in Redis", () => {
     expect(await leases.claim()).toBeUndefined();
   });
 
+  it("[G5] a renewal says where the lease had run out, and nobody had noticed", async () => {
+    const { leases, keys, redis } = await leasesInRedis();
+    await leases.renew("a");
+    await redis.zadd(keys.leases(), LONG_AGO, "a");
+    expect(await leases.renew("a")).toMatchObject({ state: "lapsed", someGone: false });
+    expect(await leases.renew("a")).toMatchObject({ state: "held" });
+  });
+
   it("[G4] and says so again where whoever began to clear up did not end", async () => {
     const { leases, keys, redis } = await leasesInRedis();
     await leases.renew("a");

@@ -277,6 +277,7 @@ describe("docs/operations.md", () => {
       "src/node.ts",
       "src/redis-store.ts",
       "src/redis-store.ts",
+      "src/redis-store.ts",
     ]);
     const table = new Map(
       rows(page, "| level | event |").flatMap(([, events = "", fields]) =>

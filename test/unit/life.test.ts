@@ -183,6 +183,21 @@ describe("a node's life", () => {
     life.stop();
   });
 
+  it("[G5] declares nobody gone for a whole length where its own lease had run out, and nobody had noticed", async () => {
+    // The store's clock was put forward, or it stood still together with its nodes: all leases have run out.
+    const { life, leases, incarnation, told } = await begin();
+    const { current } = incarnation;
+    await vi.advanceTimersByTimeAsync(2 * LEASE_MS);
+    leases.gone.push("n2");
+    leases.state = "lapsed";
+    await vi.advanceTimersByTimeAsync(LEASE_MS);
+    expect(told).toEqual([]);
+    expect(incarnation.current).toBe(current);
+    await vi.advanceTimersByTimeAsync(LEASE_MS / 3);
+    expect(told).toEqual(["sweep n2"]);
+    life.stop();
+  });
+
   it("[G5] declares nobody gone before its own lease has held for a whole length", async () => {
     const { life, leases, told } = await begin();
     leases.state = "lost";

@@ -2,6 +2,7 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { MissingRight, RoomcastError } from "../../src/errors.ts";
 import type { Joined, JoinRequest, Presence, Seat } from "../../src/presence/presence.ts";
 import { type Occupancy, type RoomIndex, Seats } from "../../src/presence/seats.ts";
+import { eventually } from "../support/eventually.ts";
 
 const GRACE_MS = 60_000;
 const JOINED: Joined = {
@@ -253,6 +254,33 @@ describe("the seats of a node", () => {
     await all.putBack();
     expect(store.take()).toEqual(["leave chat:1 a", "note chat:1", "join chat:1 b to nobody"]);
     await leaving;
+  });
+
+  it("[G4] what is left of an older join keeps no newer one of the same connection from being put back", async () => {
+    const { store, seats: all } = seats();
+    store.refused = "join";
+    await expect(all.join(seat("a"))).rejects.toMatchObject({ code: "unavailable" });
+    store.refused = "leave";
+    const leaving = all.leave(seat("a"));
+    store.refused = undefined;
+    await all.join({ ...seat("a"), attempt: 2 });
+    all.renewed(false, 0);
+    store.take();
+    await all.putBack();
+    expect(store.take()).toEqual(["leave chat:1 a", "note chat:1", "join chat:1 a to nobody"]);
+    await leaving;
+  });
+
+  it("[G4] a seat that cannot be given up is told of, and tried again until it is", async () => {
+    const failures: unknown[] = [];
+    const { store, seats: all } = seats((error) => failures.push(error));
+    await all.join(seat("a"));
+    store.forbidden = "leave chat:1 a";
+    const leaving = all.leave(seat("a"));
+    await eventually(() => expect(failures).toEqual([new MissingRight("NOPERM")]));
+    store.forbidden = undefined;
+    await leaving;
+    expect(store.take().filter((line) => line.startsWith("leave"))).toEqual(["leave chat:1 a", "leave chat:1 a"]);
   });
 
   it("[G4] at most 500 a turn; who leaves meanwhile stays out, and who has another state has it", async () => {

@@ -1,8 +1,8 @@
 -- Renews a node's lease, and looks whether somebody is to be cleared up after.
 -- KEYS  1 leases, 2 nodes that are gone, 3 how the nodes are
 -- ARGV  1 incarnation, 2 length of the lease in ms, 3 how this node is, or ""
--- Returns a word, 1 or 0, the server, and the ends of this lease and of the one before (0: none): "held", "claimed" where
--- others have taken it for gone (nothing is written then, nobody would take it away again), or "lost" where nothing is known
+-- Returns a word, 1 or 0, the server, and the ends of this lease and of the one before (0: none): "held", "lapsed" where it
+-- had run out and nobody had noticed, "claimed" where others have taken it for gone (nothing is written then, nobody would take it away again), or "lost" where nothing is known
 -- of it; 1 where claim_gone.lua has a node to give; the server is this run of it and its line of replication, which ends where
 -- a replica takes over, or "" where it does not say
 --- @include "integer.lua"
@@ -28,5 +28,6 @@ local before = redis.call("ZSCORE", leases, incarnation)
 redis.call("ZADD", leases, integer(now + lease_ms), incarnation)
 if told ~= "" then redis.call("HSET", info, incarnation, told) end
 local waiting = some(leases, "-inf") or some(gone, 0)
-return table.concat({ before and "held" or "lost", waiting and 1 or 0, server, integer(now + lease_ms),
+local state = not before and "lost" or tonumber(before) < now and "lapsed" or "held"
+return table.concat({ state, waiting and 1 or 0, server, integer(now + lease_ms),
   integer(tonumber(before or 0)) }, " ")
