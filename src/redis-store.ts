@@ -18,7 +18,7 @@ import { RedisLeases } from "./nodes/redis-leases.ts";
 import { RedisNodeList } from "./nodes/redis-node-list.ts";
 import { RedisDirectory } from "./presence/redis-directory.ts";
 import { RedisPresence } from "./presence/redis-presence.ts";
-import { type ConnectionRole, connectRedis, type Outage, retryPause } from "./redis/connection.ts";
+import { type ConnectionRole, connectRedis, isReplica, type Outage, retryPause } from "./redis/connection.ts";
 import { Keys } from "./redis/keys.ts";
 import { MemoryGauge } from "./redis/memory-gauge.ts";
 import { requireServerVersion } from "./redis/server-version.ts";
@@ -33,9 +33,6 @@ const START_RETRY_MS = 250;
 
 /** Longer than any pause between two beats; a node that is gone leaves nothing behind. In milliseconds. */
 const BEAT_LIFE_MS = 60_000;
-
-/** What a replica answers to whoever writes. */
-const REPLICA = /^READONLY\b/;
 
 type RedisServer = Extract<Config["redis"], { kind: "server" }>;
 
@@ -143,7 +140,7 @@ export function redisStore(
     accepted: () => log.info("Redis takes writes again"),
     lookAgain: (reason) => {
       // It keeps our connections when it is demoted, and passes on what is published: nothing else would make us leave it.
-      if (REPLICA.test(reason)) for (const redis of Object.values(connections)) redis.disconnect(true);
+      if (isReplica(reason)) for (const redis of Object.values(connections)) redis.disconnect(true);
     },
   });
   const memory = new MemoryGauge(reads, intervals);

@@ -26,9 +26,10 @@ export interface Leases {
 
   /**
    * One node whose lease ran out, for the caller to clear up after; undefined where there is none. Nobody else gets it
-   * until some seconds later, and then only if `cleared` was not called: a node may die while it clears up.
+   * until some seconds later, and then only if `cleared` was not called: a node may die while it clears up. `incarnation`: the
+   * caller's own, who gets none without a lease.
    */
-  claim(): Promise<string | undefined>;
+  claim(incarnation: string): Promise<string | undefined>;
   cleared(incarnation: string): Promise<void>;
 
   /** Puts off the end of the lease of an earlier life of the caller's, if it still has one; no list of nodes has that life. */

@@ -123,7 +123,7 @@ export class Life {
     if (!this.#begun) return;
     this.#heldSince ??= performance.now();
     if (this.#owing && !this.#puttingBack) this.#putBack();
-    if (someGone && performance.now() - this.#heldSince >= leaseMs && !this.#clearing) this.#clearUp();
+    if (someGone && this.heldMs >= leaseMs && !this.#clearing) this.#clearUp();
   }
 
   /** Beside the renewing: many members take longer than a lease, which would run out again meanwhile. */
@@ -157,8 +157,10 @@ export class Life {
   }
 
   async #clearAll(): Promise<void> {
-    const { leases, sweep } = this.#options;
-    for (let gone = await leases.claim(); gone !== undefined; gone = await leases.claim()) {
+    const { incarnation, leaseMs, leases, sweep } = this.#options;
+    while (this.heldMs >= leaseMs) {
+      const gone = await leases.claim(incarnation.current);
+      if (gone === undefined) return;
       await sweep(gone);
       await leases.cleared(gone);
     }

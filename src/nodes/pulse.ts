@@ -27,7 +27,7 @@ export interface PulseOptions {
   /** Redis is heard, and takes no writes; and once it does again. */
   refused(reason: string): void;
   accepted(): void;
-  /** With `refused`, and every few seconds until `accepted`: a Redis that is a replica by now may have left its place to another one. */
+  /** Every few seconds while nothing can be written: a Redis that is a replica by now may have left its place to another one. */
   lookAgain(reason: string): void;
 }
 
@@ -138,13 +138,13 @@ export class Pulse {
 
   #notWritten(error: unknown): void {
     this.#refusal = error instanceof Error ? error.message : String(error);
-    if (this.#stalled || this.unwrittenMs < REFUSED_AFTER_MS) return;
-    if (!this.#refused) {
+    if (this.unwrittenMs < REFUSED_AFTER_MS) return;
+    if (!this.#refused && !this.#stalled) {
       this.#refused = true;
       this.#options.refused(this.#refusal);
-    } else if (Date.now() - this.#lookedAt < LOOK_AGAIN_MS) {
-      return;
     }
+    // Heard or not: some of our connections may lead to one server, and some to another.
+    if (Date.now() - this.#lookedAt < LOOK_AGAIN_MS) return;
     this.#lookedAt = Date.now();
     this.#options.lookAgain(this.#refusal);
   }

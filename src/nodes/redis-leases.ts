@@ -82,8 +82,8 @@ export class RedisLeases implements Leases {
     }
   }
 
-  async claim(): Promise<string | undefined> {
-    const values = [CLEARING_MS, REMEMBERED_MS];
+  async claim(incarnation: string): Promise<string | undefined> {
+    const values = [CLEARING_MS, REMEMBERED_MS, incarnation];
     return readText(await this.#scripts.run(CLAIM_GONE, [this.#leases, this.#gone], values)) || undefined;
   }
 

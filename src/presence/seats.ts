@@ -62,6 +62,8 @@ export class Seats {
   #shownLeaving = 0;
   /** What was told before that is in the store, or something newer is; 0 where nothing is. By `performance.now()`. */
   #keptUntil = 0;
+  /** Not all were put back since then. */
+  #owing = false;
   #closed = false;
 
   constructor(presence: Presence, index: RoomIndex, occupancy: Occupancy, failed: (error: unknown) => void) {
@@ -125,7 +127,8 @@ export class Seats {
    */
   renewed(announced: boolean, keptUntil: number): void {
     this.#life += 1;
-    this.#keptUntil = keptUntil;
+    this.#keptUntil = this.#owing ? Math.min(this.#keptUntil, keptUntil) : keptUntil;
+    this.#owing = true;
     if (announced) this.#shownLeaving = this.#life;
   }
 
@@ -134,9 +137,11 @@ export class Seats {
    * taken for a reason that passes; it may then be repeated.
    */
   async putBack(): Promise<void> {
+    const life = this.#life;
     if (this.#leaving.size > 0) await this.finishLeaving();
     const areAllTaken = await this.#takeAgain(this.#ofEarlierLives());
     if (!areAllTaken) throw new MissingRight("seats could not be taken again: the user in Redis lacks a right");
+    if (life === this.#life) this.#owing = false;
   }
 
   /** Resolves once what is being given up now is given up; rejects with `unavailable`. */

@@ -11,6 +11,14 @@ const RETRY_MS = { first: 50, most: 1_000 };
 /** How often a Redis that still loads its data is asked whether it is done. */
 const LOADING_RETRY_MS = 250;
 
+/** When a queue's connections leave a replica, in milliseconds. */
+const LEAVES_REPLICA_MS = { every: 5_000, for: 1_000 };
+
+/** Whether the error is what a replica answers to whoever writes. */
+export function isReplica(message: string): boolean {
+  return /^READONLY\b/.test(message);
+}
+
 /** What a connection is for. Reads have one of their own, so that a long page never stands before a send. */
 export type ConnectionRole = "commands" | "reads" | "subscriber" | "webhooks";
 
@@ -58,9 +66,16 @@ function commandOptions(): RedisOptions {
   return { maxRetriesPerRequest: 0, autoResendUnfulfilledCommands: false, socketTimeout: SILENCE_MS };
 }
 
-/** Nobody waits for a queue: what it does, it does once Redis is back. */
+/**
+ * Nobody waits for a queue: what it does, it does once Redis is back. Its workers wait for work on connections of their own, made after
+ * this one: nobody else could make them leave a Redis that was demoted. In one second of five, for they try again at once.
+ */
 function queueOptions(): RedisOptions {
-  return { maxRetriesPerRequest: null, enableOfflineQueue: true, socketTimeout: QUEUE_SILENCE_MS };
+  return {
+    ...{ maxRetriesPerRequest: null, enableOfflineQueue: true, socketTimeout: QUEUE_SILENCE_MS },
+    reconnectOnError: ({ message }) =>
+      isReplica(message) && Date.now() % LEAVES_REPLICA_MS.every < LEAVES_REPLICA_MS.for,
+  };
 }
 
 /** `RedisChannels` subscribes anew by itself, and may be silent for long. */

@@ -56,7 +56,7 @@ describeWithRedis("leases in Redis", () => {
     tell({ ...LOAD, connections: 7 });
     await leases.renew("a");
     expect(await nodes.list()).toEqual({ nodes: [{ id: "a", ...LOAD, connections: 7 }], missing: [] });
-    expect(await leases.claim()).toBeUndefined();
+    expect(await leases.claim("a")).toBeUndefined();
   });
 
   it("[G4] a renewal says that there is a node to clear up after, until somebody has it", async () => {
@@ -69,7 +69,7 @@ describeWithRedis("leases in Redis", () => {
       keptUntil: expect.any(Number),
       someGone: true,
     });
-    expect(await leases.claim()).toBe("dead");
+    expect(await leases.claim("a")).toBe("dead");
     expect(await leases.renew("a")).toEqual({
       state: "held",
       moved: false,
@@ -83,7 +83,7 @@ describeWithRedis("leases in Redis", () => {
       keptUntil: expect.any(Number),
       someGone: false,
     });
-    expect(await leases.claim()).toBeUndefined();
+    expect(await leases.claim("a")).toBeUndefined();
   });
 
   it("[G5] a renewal says where the lease had run out, and nobody had noticed", async () => {
@@ -104,7 +104,7 @@ describeWithRedis("leases in Redis", () => {
       keptUntil: expect.any(Number),
       someGone: true,
     });
-    expect(await leases.claim()).toBe("half-cleared");
+    expect(await leases.claim("a")).toBe("half-cleared");
     expect(await leases.renew("a")).toEqual({
       state: "held",
       moved: false,
@@ -134,7 +134,7 @@ describeWithRedis("leases in Redis", () => {
     // A life that has no lease: its answer has no end, as that of one which is heard of for the first time has none before.
     // By a connection of the test's own, which comes back by itself, later than that of the leases or sooner.
     await eventually(() => redis.zadd(keys.leases(), LONG_AGO, "claimed"));
-    expect(await leases.claim()).toBe("claimed");
+    expect(await leases.claim("a")).toBe("claimed");
     expect(await leases.renew("claimed")).toMatchObject({ state: "claimed", moved: false });
     await restart();
     expect(await eventually(() => leases.renew("b"))).toMatchObject({ state: "lost", moved: true, keptUntil: 0 });
@@ -168,7 +168,12 @@ describeWithRedis("leases in Redis", () => {
     expect(Number(await redis.zscore(keys.leases(), "a"))).toBeGreaterThan(Date.now() + LEASE_MS / 2);
     expect(await nodes.list()).toEqual({ nodes: [], missing: [] });
     await redis.zadd(keys.leases(), LONG_AGO, "a");
-    expect(await leases.claim()).toBe("a");
+    // Nobody is given one whose own lease has run out: all others' may have with it.
+    expect(await leases.claim("a")).toBeUndefined();
+    expect(await leases.claim("b")).toBeUndefined();
+    await redis.zadd(keys.leases(), Date.now() + LEASE_MS, "b");
+    expect(await leases.claim("b")).toBe("a");
+    await redis.zrem(keys.leases(), "b");
     await leases.cleared("a");
     await leases.prolong("a");
     expect(await redis.exists(keys.leases(), keys.nodes())).toBe(0);
@@ -176,8 +181,8 @@ describeWithRedis("leases in Redis", () => {
 
   it("[G4] a node that was claimed learns it, and leaves nothing behind by asking", async () => {
     const { leases, keys, redis } = await leasesInRedis();
-    await redis.zadd(keys.leases(), LONG_AGO, "paused");
-    expect(await leases.claim()).toBe("paused");
+    await redis.zadd(keys.leases(), LONG_AGO, "paused", Date.now() + LEASE_MS, "a");
+    expect(await leases.claim("a")).toBe("paused");
     expect(await leases.renew("paused")).toEqual({
       state: "claimed",
       moved: false,

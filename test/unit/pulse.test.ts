@@ -44,7 +44,17 @@ describe("a node's pulse", () => {
     expect(pulse.silentMs).toBeGreaterThan(9_000);
     redis.takesMessages = true;
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(told).toEqual(["stalled", "restored"]);
+    expect(told.filter((what) => !what.startsWith("look again"))).toEqual(["stalled", "restored"]);
+    pulse.stop();
+  });
+
+  it("[G5] looks for another Redis also where it hears nothing: one connection may lead to it already", async () => {
+    const { pulse, redis, told } = startPulse();
+    redis.subscribed = false;
+    redis.takesWrites = false;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(told.filter((what) => what.startsWith("look again")).length).toBeGreaterThan(1);
+    expect(told.filter((what) => what.startsWith("refused"))).toEqual([]);
     pulse.stop();
   });
 

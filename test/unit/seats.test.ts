@@ -188,6 +188,25 @@ describe("the seats of a node", () => {
     ]);
   });
 
+  it("[G5] until all are put back, what an earlier failover may have lost stays in doubt", async () => {
+    vi.useFakeTimers({ toFake: ["performance"], now: 10_000_000 });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const { store, seats: all } = seats();
+    const before = performance.now();
+    vi.advanceTimersByTime(2_000);
+    await all.join({ ...seat("a"), state: "{}" });
+    vi.advanceTimersByTime(60_000);
+    all.renewed(false, before);
+    all.renewed(true, performance.now());
+    store.joins.length = 0;
+    await all.putBack();
+    all.renewed(true, performance.now());
+    await all.putBack();
+    expect(store.joins.map(({ keepsKnown }) => keepsKnown)).toEqual([false, true]);
+  });
+
   it("[G5] a room that cannot be joined keeps nobody else from being put back, and is told of", async () => {
     const failures: unknown[] = [];
     const { store, seats: all } = seats((error) => failures.push(error));
