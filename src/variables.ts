@@ -277,7 +277,7 @@ export const VARIABLES = {
   LEASE_SECONDS: limit(6, 2, 300, "seconds without a sign of life after which a node counts as dead"),
   FEED_LINGER_MS: limit(5000, 0, 600_000, "milliseconds for which a room stays subscribed after its last connection"),
   METRICS_TOP_ROOMS: limit(50, 0, 1_000, "rooms with series of their own in `/metrics`; the others are summed up"),
-  CANARY_INTERVAL_MS: limit(2_000, 100, 60_000, "milliseconds between two canary messages of a node to all nodes"),
+  CANARY_INTERVAL_MS: limit(2_000, 100, 30_000, "milliseconds between two canary messages of a node to all nodes"),
   CANARY_READINESS: required(
     onOff,
     "off",

@@ -1,5 +1,6 @@
 import { RoomcastError } from "../errors.ts";
 import type { DeadDelivery, DeadPage } from "../payloads.ts";
+import { BOUNDS } from "../protocol.ts";
 import type { EndpointQueue } from "./endpoint-queue.ts";
 
 /** Deliveries that were tried for their whole time in vain, as `/v1` shows them. */
@@ -23,12 +24,14 @@ interface Place {
   readonly id: string;
 }
 
+type DeadQueue = Pick<EndpointQueue, "endpoint" | "deadIds" | "findDead" | "replay">;
+
 export class QueuedDeadLetters implements DeadLetters {
-  readonly #queues: readonly EndpointQueue[];
+  readonly #queues: readonly DeadQueue[];
   readonly #failure: (error: unknown) => Error;
 
   /** `failure`: what to throw for an error of the queue. */
-  constructor(queues: readonly EndpointQueue[], failure: (error: unknown) => Error) {
+  constructor(queues: readonly DeadQueue[], failure: (error: unknown) => Error) {
     this.#queues = queues;
     this.#failure = failure;
   }
@@ -45,11 +48,7 @@ export class QueuedDeadLetters implements DeadLetters {
           }),
         )
       ).flat();
-      const shown = places.slice(0, limit);
-      const last = shown.at(-1);
-      const deliveries = await Promise.all(shown.map((place) => this.#show(place)));
-      const page = { deliveries: deliveries.filter((one) => one !== undefined) };
-      return last !== undefined && places.length > limit ? { ...page, cursor: writeCursor(last) } : page;
+      return await this.#page(places, limit);
     } catch (error) {
       throw this.#failure(error);
     }
@@ -62,6 +61,23 @@ export class QueuedDeadLetters implements DeadLetters {
     } catch (error) {
       throw this.#failure(error);
     }
+  }
+
+  /** One after the other: a page of the largest deliveries would be more than a node's memory. At least one, where there is one. */
+  async #page(places: readonly Place[], limit: number): Promise<DeadPage> {
+    const deliveries: DeadDelivery[] = [];
+    let bytes = 0;
+    for (const [index, place] of places.entries()) {
+      const last = places[index - 1];
+      if (last !== undefined && (index === limit || bytes >= BOUNDS.pageBytes)) {
+        return { deliveries, cursor: writeCursor(last) };
+      }
+      const delivery = await this.#show(place);
+      if (delivery === undefined) continue;
+      deliveries.push(delivery);
+      bytes += JSON.stringify(delivery.events).length;
+    }
+    return { deliveries };
   }
 
   async #show({ endpoint, id, at }: Place): Promise<DeadDelivery | undefined> {

@@ -63,13 +63,14 @@ export class Mover {
   }
 
   async #move(): Promise<void> {
+    let isBehind = false;
     while (!this.#closed || this.#rooms.size > 0) {
       if (this.#rooms.size === 0) await this.#touch();
-      if (this.#rooms.size < MOST_ROOMS) await this.#pause(GATHER_MS);
+      if (!isBehind && this.#rooms.size < MOST_ROOMS) await this.#pause(GATHER_MS);
       const rooms = [...this.#rooms].slice(0, MOST_ROOMS);
       for (const room of rooms) this.#rooms.delete(room);
       try {
-        await this.#turn(rooms);
+        isBehind = await this.#turn(rooms);
       } catch (error) {
         this.#options.failed("webhook events could not be moved", error);
         if (this.#closed) return;
@@ -79,7 +80,8 @@ export class Mover {
     }
   }
 
-  async #turn(rooms: readonly string[]): Promise<void> {
+  /** True where a room held more than is taken at a time: an outbox is bounded, and what finds it full is lost. */
+  async #turn(rooms: readonly string[]): Promise<boolean> {
     const { outbox, deliver, dropped } = this.#options;
     const taken = await Promise.all(rooms.map(async (room) => ({ room, took: await outbox.take(room) })));
     await deliver(taken.flatMap(({ room, took }) => (took.kind === "busy" ? [] : this.#told(room, took))));
@@ -94,6 +96,7 @@ export class Mover {
         if (due !== undefined) await outbox.retire(due);
       }),
     );
+    return taken.some(({ took }) => took.kind === "taken" && took.more);
   }
 
   #told(room: string, { entries }: Extract<Taken, { kind: "taken" }>): WebhookEvent[] {
