@@ -141,6 +141,7 @@ export class Feed implements ChannelListener, Stream {
     this.#version.begin(version);
     this.#position = position;
     this.#state = "live";
+    if (this.#isBehind(this.#stored)) this.#findStored();
     for (const entry of this.tail.entries) this.#hear(entry);
     if (this.#unsure) this.suspect();
     this.#unsure = false;
@@ -200,7 +201,7 @@ export class Feed implements ChannelListener, Stream {
    */
   stored({ epoch, seq, ts }: Position): void {
     const at = this.#position;
-    if (epoch === this.#left) return;
+    if (epoch === this.#left || this.#state === "closed") return;
     if (epoch === at?.epoch && (seq < at.seq || (seq === at.seq && ts === at.ts))) return;
     if (this.#stored?.epoch !== epoch || seq > this.#stored.seq) this.#stored = { epoch, seq, ts };
     if (at !== undefined && (epoch !== at.epoch || seq === at.seq)) this.suspect();
@@ -259,8 +260,11 @@ export class Feed implements ChannelListener, Stream {
       if (head.version < this.#version.furthest) this.suspect();
       return;
     }
-    // What stands behind the stream's place still does.
-    if (asked.position === this.#stored && this.#isBehind(this.#stored)) this.#stored = undefined;
+    if (asked.position === this.#stored && this.#isBehind(this.#stored)) {
+      // It stands there. Of the stream's own place, which is further, nothing was asked.
+      this.#stored = undefined;
+      this.suspect();
+    }
     this.#readers.endUnreachable(this.#position);
     if (head.epoch === this.#position.epoch && head.seq > this.#position.seq) this.#repair();
     const agrees = samePosition(head, this.#position) && head.version === this.#version.known;

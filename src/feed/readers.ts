@@ -198,7 +198,8 @@ export class Readers implements SlowReaders {
         if (reader.state !== "behind") return;
         const page = await this.#stream.read(reader.position.seq);
         if (reader.state !== "behind" || page === undefined) return;
-        this.#goOn(reader, page);
+        // Other rooms of the same connection have waited for the same moment, and each writes one entry at least.
+        if (reader.outlet.keepsUp()) this.#goOn(reader, page);
       }
     } finally {
       tail.release();

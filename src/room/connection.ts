@@ -33,6 +33,8 @@ export type Membership =
       readonly attempt: number;
       readonly call: Call<Replies["joinRoom"]>;
       readonly before: Joined | undefined;
+      /** The store may have heard of this attempt, or of an earlier one whose place it took. */
+      mayBeSeated: boolean;
     }
   | Joined
   | { readonly kind: "leaving"; readonly attempt: number; readonly done: Promise<void> };

@@ -46,14 +46,13 @@ export async function joinRoom(
   const { policy, state, undecided } = admit(context, connection, request);
   const joining = begin(context, connection, room, call);
   let held: HeldFeed | undefined;
-  let seated = false;
   try {
     const decision = undecided ? await call.within(askApplication(context, connection, room, "join")) : undefined;
     const mayRead = requireRights(context, connection, request, decision);
     if (context.hooks.beforeJoin !== undefined) {
       await call.within(context.hooks.beforeJoin({ user: connection.from, connection: connection.id, room }));
     }
-    seated = true;
+    joining.mayBeSeated = true;
     held = await hold(context, room, call);
     const joined = await call.within(takeSeat(context, connection, room, joining, policy, state));
     held.feed.start(joined.position, joined.version);
@@ -62,16 +61,21 @@ export async function joinRoom(
         ? await call.within(readMissed(context, room, request.since, joined.position, policy))
         : undefined;
     if (request.since !== undefined) context.counts.recovery(outcomeOf(missed !== undefined, mayRead));
-    const entries = missed?.entries ?? (await call.within(readHistory(context, request, joined.position, policy)));
-    if (entries.length > 0) await call.within(context.turns.take(bytesOf(entries)));
-    const position = missed?.position ?? joined.position;
+    const found = missed?.entries ?? (await call.within(readHistory(context, request, joined.position, policy)));
+    if (found.length > 0) await call.within(context.turns.take(bytesOf(found)));
+    // Who is back in many rooms and owes too much by now gets what it missed as messages, as fast as it reads.
+    const isLater = missed !== undefined && found.length > 0 && !connection.port.keepsUp();
+    const entries = isLater ? [] : found;
+    const position = isLater ? missed.from : (missed?.position ?? joined.position);
+    // The token may be another one by now, and the room types too: who goes by the application's decision goes by that.
+    if (decision === undefined) authorize(context, connection, room, "join");
     call.answer(replyOf(room, position, missed !== undefined, entries, joined));
     const grant = decision === undefined ? undefined : { ...decision };
     settle(context, connection, room, joining, held, grant, position, joined.version);
     if (grant !== undefined) keepGrant(context, connection, room, grant);
   } catch (error) {
     if (held !== undefined) context.feeds.release(room, held.feed);
-    abandon(context, connection, room, joining, seated);
+    abandon(context, connection, room, joining);
     throw error;
   } finally {
     held?.feed.expectNoMore();
@@ -135,7 +139,8 @@ function begin(context: RoomContext, connection: Connection, room: string, call:
   if (now?.kind === "joining") now.call.end(new RoomcastError("superseded"));
   const before = now?.kind === "joining" ? now.before : now?.kind === "joined" ? now : undefined;
   before?.feed.endStream(port);
-  const joining: Joining = { kind: "joining", attempt: connection.nextAttempt(), call, before };
+  const mayBeSeated = now?.kind === "joining" && now.mayBeSeated;
+  const joining: Joining = { kind: "joining", attempt: connection.nextAttempt(), call, before, mayBeSeated };
   memberships.set(room, joining);
   return joining;
 }
@@ -173,7 +178,7 @@ function takeSeat(
 }
 
 /**
- * The first of what came after `since`, or undefined where the stream cannot be continued from there: another epoch, a
+ * The first of what came after `since`, the place of `since` itself and that of the last of them; or undefined where the stream cannot be continued from there: another epoch, a
  * fork, or gone from the log.
  */
 async function readMissed(
@@ -182,14 +187,17 @@ async function readMissed(
   since: NonNullable<Request<"joinRoom">["since"]>,
   head: Position,
   policy: RoomPolicy,
-): Promise<{ entries: readonly Entry[]; position: Position } | undefined> {
+): Promise<{ entries: readonly Entry[]; from: Position; position: Position } | undefined> {
   if (since.epoch !== head.epoch || since.seq > head.seq) return undefined;
   if (since.seq === head.seq) {
-    return since.ts === undefined || since.ts === head.ts ? { entries: [], position: head } : undefined;
+    return since.ts === undefined || since.ts === head.ts ? { entries: [], from: head, position: head } : undefined;
   }
   const page = await readAt(head, () => context.feeds.readAfter(room, since.seq, policy.retention));
   const on = missedSince(since, head, page);
-  return on === undefined ? undefined : { entries: on.entries, position: on.at };
+  const first = on?.entries[0];
+  if (on === undefined || first === undefined) return undefined;
+  const from = { epoch: head.epoch, seq: since.seq, ts: first.prev };
+  return { entries: on.entries, from, position: on.at };
 }
 
 /** A page that was read at the join's fence or later. A shared one may have begun before that, the next one has not. */
@@ -262,18 +270,15 @@ function settle(
   feed.attach(connection.port, position, version, mark);
 }
 
-/**
- * Leaves the connection out, unless a newer request has the room already: then the outcome is that one's. `seated`: Redis
- * may have heard of it.
- */
-function abandon(context: RoomContext, connection: Connection, room: string, joining: Joining, seated: boolean): void {
+/** Leaves the connection out, unless a newer request has the room already: then the outcome is that one's. */
+function abandon(context: RoomContext, connection: Connection, room: string, joining: Joining): void {
   if (connection.memberships.get(room) !== joining) return;
   connection.memberships.delete(room);
-  const { before, attempt } = joining;
+  const { before, attempt, mayBeSeated } = joining;
   if (before !== undefined) {
     before.feed.detach(connection.port);
     context.feeds.release(room, before.feed);
     connection.port.exit(room);
   }
-  if (seated || before !== undefined) context.seats.leaveQuietly(connection.seat(room, attempt));
+  if (mayBeSeated || before !== undefined) context.seats.leaveQuietly(connection.seat(room, attempt));
 }

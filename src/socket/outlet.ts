@@ -165,10 +165,8 @@ export class SocketOutlet implements Port, Debtor {
     return true;
   }
 
-  async drained(): Promise<void> {
-    while (this.owed > this.#bounds.maxBytes / 2 && this.#socket.conn.readyState === "open") {
-      await delay(LOOK_AGAIN_MS, undefined, { ref: false });
-    }
+  drained(): Promise<void> {
+    return this.#until(() => this.#isDrained);
   }
 
   enter(room: string): void {
@@ -203,13 +201,14 @@ export class SocketOutlet implements Port, Debtor {
   keepRequest(serve: () => void, refuse: () => void): void {
     if (this.#keepsRequest) {
       refuse();
-    } else if (this.#owesTooMuch) {
+    } else if (this.#owesTooMuch && !this.#socket.conn.upgrading) {
       this.#keepsRequest = true;
       const go = () => {
         this.#keepsRequest = false;
         serve();
       };
-      this.drained().then(go, go);
+      // A client that is upgrading asks for nothing more by polling until this one is answered.
+      this.#until(() => this.#isDrained || this.#socket.conn.upgrading).then(go, go);
     } else {
       serve();
     }
@@ -225,6 +224,16 @@ export class SocketOutlet implements Port, Debtor {
     conn.close(true);
     // A close frame would wait behind all that is owed, and keep it in memory.
     websocketOf(conn.transport)?.terminate();
+  }
+
+  async #until(isDone: () => boolean): Promise<void> {
+    while (!isDone() && this.#socket.conn.readyState === "open") {
+      await delay(LOOK_AGAIN_MS, undefined, { ref: false });
+    }
+  }
+
+  get #isDrained(): boolean {
+    return this.owed <= this.#bounds.maxBytes / 2;
   }
 
   get #owesTooMuch(): boolean {

@@ -15,6 +15,7 @@ import { openPolling } from "../support/polling-session.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { stopsWithTest } from "../support/teardown.ts";
 import { signToken } from "../support/token.ts";
+import { connectWitness } from "../support/witness.ts";
 
 const BODY = "x".repeat(60_000);
 /** More than the kernel's buffers of a loopback connection take, several times over. */
@@ -102,6 +103,37 @@ describeWithRedis("a client that stops reading", () => {
     expect((await metric(cluster, "process_resident_memory_bytes")) - before).toBeLessThan(100 * MIB);
     await eventually(() => expect(talker.messages).toHaveLength(70));
     expect(talker.violations).toEqual([]);
+  });
+
+  it("[G6] [G3] that is back in many rooms at once, and missed much in each, gets in and gets all of it", async () => {
+    const bound = 64 * 1024;
+    const cluster = await clusterKeeping(256 * MIB, { MAX_OUTBOUND_BYTES: String(bound) });
+    const rooms = Array.from({ length: 12 }, (_, index) => `chat:${index}`);
+    const talker = await connectWitness(cluster.urls[0] ?? "");
+    const places = new Map<string, object>();
+    for (const room of rooms) {
+      places.set(room, (await talker.ok("joinRoom", { room })).position);
+      for (const id of ["a", "b", "c", "d"]) {
+        await talker.ok("sendMessage", { room, id, data: BODY.slice(0, 15_000) });
+      }
+    }
+    const back = await connectWitness(cluster.urls[0] ?? "", { transports: ["polling"], reconnection: false });
+    const joins = rooms.map((room) => back.ok("joinRoom", { room, since: places.get(room) }));
+    const missed = new Map<string, string[]>();
+    for (const { room, recovered, messages } of await Promise.all(joins)) {
+      expect(recovered).toBe(true);
+      missed.set(
+        room,
+        messages.map(({ id }) => id),
+      );
+    }
+    await eventually(() => {
+      for (const room of rooms) {
+        const ids = [...(missed.get(room) ?? []), ...back.of("message", room).map(({ id }) => id)];
+        expect(ids).toEqual(["a", "b", "c", "d"]);
+      }
+    });
+    expect(back.socket.connected).toBe(true);
   });
 
   it("[G6] loses signals before messages, and stays connected", async () => {

@@ -312,7 +312,9 @@ export class FeedModel {
     if (!this.#away && known !== undefined && this.#isFork(known)) this.#newEpoch();
     const entry = this.#append();
     if (entry === undefined) return;
-    const members = this.outlets.filter(({ gone }) => !gone);
+    // Of a feed that has not learned of this line of numbers yet nothing is asked: the log was lost a moment before.
+    const isInLine = this.#feed.position?.epoch === entry.epoch;
+    const members = this.outlets.filter(({ gone }) => isInLine && !gone);
     const server = this.#server;
     this.#pending.push(() => {
       if (server !== this.#server) return;
