@@ -9,8 +9,11 @@ const MAIN = "/";
  */
 export class KnownSessions {
   readonly #sockets = new Map<Socket["conn"], number>();
+  readonly #strangerMs: number;
 
-  constructor(io: Server) {
+  /** `strangerMs`: for how long a session may stay that no namespace has let in any more, in milliseconds. */
+  constructor(io: Server, strangerMs: number) {
+    this.#strangerMs = strangerMs;
     io.on("new_namespace", (namespace) => {
       if (namespace.name === MAIN) return;
       namespace.on("connection", (socket: Socket) => {
@@ -29,10 +32,17 @@ export class KnownSessions {
     this.#sockets.set(conn, (this.#sockets.get(conn) ?? 0) + 1);
   }
 
-  /** Once the socket is disconnected. */
+  /** Once the socket is disconnected. A session that is left with none is ended: Socket.IO's own deadline was for its first one. */
   remove({ conn }: Socket): void {
     const left = (this.#sockets.get(conn) ?? 0) - 1;
-    if (left > 0) this.#sockets.set(conn, left);
-    else this.#sockets.delete(conn);
+    if (left > 0) {
+      this.#sockets.set(conn, left);
+      return;
+    }
+    this.#sockets.delete(conn);
+    if (conn.readyState !== "open") return;
+    setTimeout(() => {
+      if (!this.#sockets.has(conn)) conn.close();
+    }, this.#strangerMs).unref();
   }
 }

@@ -154,7 +154,7 @@ export class SocketServer {
     SocketOutlet.watch(this.io.engine);
     corkUpgrades(this.io.engine);
     this.#expiries = new Expiries(() => this.#connections.values(), intervals);
-    this.#known = new KnownSessions(this.io);
+    this.#known = new KnownSessions(this.io, options.handshakeTimeoutMs);
     this.#places = new Places(options.maxConnections, options.maxConnectionsPerUser);
     this.#admission = new Admission({
       isOpen: () => this.#isOpen,
@@ -316,6 +316,9 @@ export class SocketServer {
     };
     socket.emit("welcome", welcome);
     this.#events.connected(connection, socket.conn.transport.name);
+    // The order may have come while middleware of an embedding application was asked: it found no connection yet.
+    const until = this.#context.blocks.endOf(identity.user);
+    if (until !== undefined) held.end(bannedUntil(until, "everywhere"));
   }
 
   #dispatching(): DispatchOptions {

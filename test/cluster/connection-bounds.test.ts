@@ -5,6 +5,7 @@ import { connectClient, stockClient } from "../support/client.ts";
 import { startCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { metric } from "../support/metric.ts";
+import { connectRaw } from "../support/raw-client.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { stopsWithTest } from "../support/teardown.ts";
 import { signToken } from "../support/token.ts";
@@ -53,5 +54,17 @@ describeWithRedis("what bounds the connections of a node", () => {
     expect(lived).toBeGreaterThan(TIMEOUT_MS / 2);
     expect(lived).toBeLessThan(10 * TIMEOUT_MS);
     expect(socket.connected).toBe(true);
+  });
+
+  it("[G9] who leaves with the token and keeps the session is a stranger again, and is closed; who comes back into it stays", async () => {
+    const env = { HANDSHAKE_TIMEOUT_MS: String(TIMEOUT_MS) };
+    const cluster = await startCluster({ nodes: 1, env });
+    const [token, url = ""] = [await signToken(), cluster.urls[0]];
+    const [stranger, returning] = [await connectRaw(url, token), await connectRaw(url, token)];
+    for (const client of [returning, stranger]) client.send("41");
+    returning.send(`40${JSON.stringify({ token })}`);
+    await eventually(() => expect(stranger.closed).toBe(true), { withinMs: 10 * TIMEOUT_MS });
+    expect(returning.isOpen).toBe(true);
+    returning.close();
   });
 });

@@ -1,8 +1,12 @@
 import { expect, it } from "vitest";
 import { type Message, RoomcastError, type Sending } from "../../src/index.ts";
+import { stockClient } from "../support/client.ts";
 import { startEmbedded } from "../support/embedded.ts";
 import { eventually } from "../support/eventually.ts";
 import { describeWithRedis } from "../support/redis.ts";
+import { startRedisProxy } from "../support/redis-proxy.ts";
+import { redisUrl } from "../support/run-redis.ts";
+import { signToken } from "../support/token.ts";
 import { connectWitness } from "../support/witness.ts";
 
 const ROOM = "chat:hooks";
@@ -63,6 +67,63 @@ describeWithRedis("hooks of an application that embeds a node", () => {
     expect((await ada.refused("joinRoom", { room: "chat:no" })).error.message).toBe("the club is closed");
     expect(logged()).toContain("the database is away");
     expect(logged()).toContain(`beforeJoin did not answer within ${TIMEOUT_MS} ms`);
+  });
+
+  /** A node whose answers from Redis the test can hold up, and a member whose join waits for one; its seat is taken by then. */
+  async function joinHeld(hooks: NonNullable<Parameters<typeof startEmbedded>[0]>["hooks"], claims: object) {
+    const address = new URL(redisUrl());
+    const proxy = await startRedisProxy(Number(address.port));
+    address.port = new URL(proxy.url).port;
+    const { url, node } = await startEmbedded({ env: { REDIS_URL: address.href }, hooks: hooks ?? {} });
+    const ada = await connectWitness(url, { claims: { sub: "ada", ...claims } });
+    const members = async () => (await node.rooms.members(ROOM)).memberCount;
+    proxy.hold("commands", ["answers"]);
+    const first = ada.ask("joinRoom", { room: ROOM });
+    await eventually(async () => expect(await members()).toBe(1));
+    return { ada, first, members, release: () => proxy.release() };
+  }
+
+  it("[G4] a join that took the place of an unanswered one, and is refused, leaves no ghost of either", async () => {
+    let isOpen = true;
+    const beforeJoin = () => {
+      if (!isOpen) throw new RoomcastError("forbidden", "the club is closed");
+      return true;
+    };
+    const { ada, first, members, release } = await joinHeld({ beforeJoin }, {});
+    isOpen = false;
+    expect((await ada.refused("joinRoom", { room: ROOM })).error.code).toBe("forbidden");
+    release();
+    expect(await first).toMatchObject({ ok: false, error: { code: "superseded" } });
+    await eventually(async () => expect(await members()).toBe(0));
+  });
+
+  it("[G7] a join under way does not survive the right that it began with", async () => {
+    const { ada, first, members, release } = await joinHeld(
+      { authorize: () => false },
+      { rooms: { "chat:*": ["join"] } },
+    );
+    await ada.ok("renewToken", { token: await signToken({ sub: "ada", rooms: { "own:*": ["join"] } }) });
+    release();
+    expect(await first).toMatchObject({ ok: false, error: { code: "forbidden" } });
+    await eventually(async () => expect(await members()).toBe(0));
+  });
+
+  it("[G7] who is blocked while the application's middleware is asked is put out", async () => {
+    const { url, node, api } = await startEmbedded();
+    const [asked, answered] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    node.io.use((_socket, next) => {
+      asked.resolve();
+      answered.promise.then(() => next());
+    });
+    const eve = stockClient(url, await signToken({ sub: "eve" }));
+    const endings: unknown[] = [];
+    eve.on("ending", (event) => endings.push(event));
+    eve.connect();
+    await asked.promise;
+    expect((await api("DELETE", "/users/eve/connections?blockSeconds=60")).status).toBe(200);
+    answered.resolve();
+    await eventually(() => expect(endings).toMatchObject([{ code: "banned" }]));
+    await eventually(() => expect(eve.connected).toBe(false));
   });
 
   it("[G1] beforeSend may change and refuse; what it refused, or broke at, is not stored", async () => {
