@@ -8,6 +8,7 @@ import { describeWithRedis } from "../support/redis.ts";
 import { RedisPair } from "../support/redis-pair.ts";
 import { startRedisProxy } from "../support/redis-proxy.ts";
 import { stopsWithTest } from "../support/teardown.ts";
+import { startReceiver, webhooksFile } from "../support/webhook-receiver.ts";
 import { connectWitness, type Witness } from "../support/witness.ts";
 
 const ROOM = "chat:quiet";
@@ -99,15 +100,24 @@ describeWithRedis("a Redis that is demoted, and keeps its connections", () => {
   it("[G5] is left for the one that took its place, and nothing is lost", async () => {
     const pair = await RedisPair.start();
     const proxy = await startRedisProxy(pair.primary.port);
-    const cluster = await startCluster({ nodes: 2, env: { REDIS_URL: proxy.url, RATE_LIMITS: "off" } });
+    const receiver = await startReceiver();
+    const endpoint = { url: receiver.url, secrets: [receiver.secret], events: ["message.sent"] };
+    const WEBHOOKS = await webhooksFile({ endpoint });
+    const cluster = await startCluster({ nodes: 2, env: { REDIS_URL: proxy.url, RATE_LIMITS: "off", WEBHOOKS } });
+    const told = () => [...new Set(receiver.of("message.sent").map(({ data }) => data.message.id))];
     const [ada, ben] = await Promise.all([
       connectWitness(cluster.urls[0] ?? "", { claims: { sub: "ada" } }),
       connectWitness(cluster.urls[1] ?? "", { claims: { sub: "ben" } }),
     ]);
     for (const witness of [ada, ben]) await witness.ok("joinRoom", { room: ROOM });
     await ada.ok("sendMessage", { room: ROOM, data: "before", id: "before" });
+    await eventually(() => expect(told()).toEqual(["before"]));
     await pair.fallBehind();
     await pair.demote();
+    // Whose connections it ended is back on it by then: the address still leads there.
+    for (const url of cluster.adminUrls) {
+      await eventually(async () => expect((await fetch(`${url}/readyz`)).status).toBe(503));
+    }
     proxy.leadTo(pair.primary.port);
     await eventually(() => ada.ok("sendMessage", { room: ROOM, data: "after", id: "after" }), LEFT_WITHIN);
     await eventually(() => ben.ok("sendMessage", { room: ROOM, data: "too", id: "too" }), LEFT_WITHIN);
@@ -115,6 +125,8 @@ describeWithRedis("a Redis that is demoted, and keeps its connections", () => {
       await eventually(() => expect(witness.of("message").map(({ id }) => id)).toEqual(["before", "after", "too"]));
       expect(witness.of("resync")).toEqual([]);
     }
+    // The workers wait for deliveries on connections of their own.
+    await eventually(() => expect(told()).toEqual(["before", "after", "too"]), LEFT_WITHIN);
     for (const url of cluster.adminUrls) {
       await eventually(async () => expect((await fetch(`${url}/readyz`)).status).toBe(200));
     }
