@@ -327,7 +327,7 @@ export class Feed implements ChannelListener, Stream {
       while (this.#state === "repairing" && this.#position !== undefined) {
         const asked = this.#position;
         const known = this.known ?? asked;
-        const page = await this.read(asked.seq);
+        const page = await this.read(asked.seq, () => this.#state === "repairing");
         if (this.#state !== "repairing" || repair !== this.#repairs || page === undefined) return;
         this.#goOn(asked, known, page);
       }
@@ -356,8 +356,8 @@ export class Feed implements ChannelListener, Stream {
   }
 
   /** While the log cannot be read for another reason than Redis, readers are told. */
-  async read(seq: number): Promise<Page | undefined> {
-    while (this.#state !== "closed") {
+  async read(seq: number, isWanted: () => boolean): Promise<Page | undefined> {
+    while (this.#state !== "closed" && isWanted()) {
       try {
         return await this.#around.readPage(this.room, seq, this.retention);
       } catch (error) {

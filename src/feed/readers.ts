@@ -19,8 +19,8 @@ export interface Stream {
   /** The last entry that was passed on; undefined until the feed has started. */
   readonly position: Position | undefined;
   readonly counts: FeedCounts;
-  /** One page after `seq`, however long that takes; undefined once the feed is closed. */
-  read(seq: number): Promise<Page | undefined>;
+  /** One page after `seq`, however long that takes; undefined once the feed is closed, or it is not wanted any more. */
+  read(seq: number, isWanted: () => boolean): Promise<Page | undefined>;
   /** The log may have lost what a reader was given. */
   suspect(): void;
   /** Where the room's presence stands, for somebody who missed changes. */
@@ -193,17 +193,19 @@ export class Readers implements SlowReaders {
     const { tail } = this.#stream;
     tail.keep();
     try {
-      while (reader.state === "behind") {
-        await reader.outlet.drained();
-        if (reader.state !== "behind") return;
-        const page = await this.#stream.read(reader.position.seq);
-        if (reader.state !== "behind" || page === undefined) return;
-        // Other rooms of the same connection have waited for the same moment, and each writes one entry at least.
-        if (reader.outlet.keepsUp()) this.#goOn(reader, page);
-      }
+      while (reader.state === "behind") await inTurn(reader.outlet, () => this.#catchUpOnce(reader));
     } finally {
       tail.release();
     }
+  }
+
+  async #catchUpOnce(reader: Reader): Promise<void> {
+    if (reader.state !== "behind") return;
+    await reader.outlet.drained();
+    if (reader.state !== "behind") return;
+    const page = await this.#stream.read(reader.position.seq, () => reader.state === "behind");
+    if (reader.state !== "behind" || page === undefined) return;
+    if (reader.outlet.keepsUp()) this.#goOn(reader, page);
   }
 
   #goOn(reader: Reader, page: Page): void {
@@ -240,6 +242,21 @@ export class Readers implements SlowReaders {
     this.#live.remove(reader);
     this.#settled(reader);
   }
+}
+
+const turns = new WeakMap<Outlet, Promise<void>>();
+
+/**
+ * One room of a connection after the other, in turns: what one of them reads would be thrown away where others fill the connection
+ * meanwhile, and the later ones never had their turn.
+ */
+function inTurn(outlet: Outlet, step: () => Promise<void>): Promise<void> {
+  const taken = (turns.get(outlet) ?? Promise.resolve()).then(step);
+  turns.set(
+    outlet,
+    taken.catch(() => undefined),
+  );
+  return taken;
 }
 
 /** An entry as members are told it: in its place among the others, whatever it is. */

@@ -10,6 +10,8 @@ const MAIN = "/";
 export class KnownSessions {
   readonly #sockets = new Map<Socket["conn"], number>();
   readonly #strangerMs: number;
+  /** Sessions that no namespace has let in any more, each with what calls its end off. */
+  readonly #strangers = new Map<Socket["conn"], () => void>();
 
   /** `strangerMs`: for how long a session may stay that no namespace has let in any more, in milliseconds. */
   constructor(io: Server, strangerMs: number) {
@@ -29,6 +31,7 @@ export class KnownSessions {
 
   /** A session may have one socket in each namespace; it counts once, until the last of them is gone. */
   add({ conn }: Socket): void {
+    this.#strangers.get(conn)?.();
     this.#sockets.set(conn, (this.#sockets.get(conn) ?? 0) + 1);
   }
 
@@ -40,9 +43,17 @@ export class KnownSessions {
       return;
     }
     this.#sockets.delete(conn);
-    if (conn.readyState !== "open") return;
-    setTimeout(() => {
-      if (!this.#sockets.has(conn)) conn.close();
-    }, this.#strangerMs).unref();
+    if (conn.readyState === "open") this.#endLater(conn);
+  }
+
+  #endLater(conn: Socket["conn"]): void {
+    const timer = setTimeout(() => conn.close(), this.#strangerMs).unref();
+    const callOff = () => {
+      clearTimeout(timer);
+      conn.off("close", callOff);
+      this.#strangers.delete(conn);
+    };
+    conn.on("close", callOff);
+    this.#strangers.set(conn, callOff);
   }
 }

@@ -227,7 +227,8 @@ export class SocketOutlet implements Port, Debtor {
   }
 
   async #until(isDone: () => boolean): Promise<void> {
-    while (!isDone() && this.#socket.conn.readyState === "open") {
+    // One that is closing may still have readers, which would ask again and again at once.
+    while (!isDone() && this.#socket.conn.readyState !== "closed") {
       await delay(LOOK_AGAIN_MS, undefined, { ref: false });
     }
   }

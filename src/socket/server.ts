@@ -318,7 +318,11 @@ export class SocketServer {
     this.#events.connected(connection, socket.conn.transport.name);
     // The order may have come while middleware of an embedding application was asked: it found no connection yet.
     const until = this.#context.blocks.endOf(identity.user);
-    if (until !== undefined) held.end(bannedUntil(until, "everywhere"));
+    if (until === undefined) return;
+    // Behind the application's own listeners, which would hear of a socket that is gone and never of its end.
+    process.nextTick(() => {
+      if (this.#connections.get(socket.id) === held) held.end(bannedUntil(until, "everywhere"));
+    });
   }
 
   #dispatching(): DispatchOptions {
