@@ -204,8 +204,10 @@ export class Readers implements SlowReaders {
     await reader.outlet.drained();
     if (reader.state !== "behind") return;
     const page = await this.#stream.read(reader.position.seq, () => reader.state === "behind");
-    if (reader.state !== "behind" || page === undefined) return;
-    if (reader.outlet.keepsUp()) this.#goOn(reader, page);
+    if (reader.state !== "behind") return;
+    // The feed is closed: who came too late has nothing to wait for.
+    if (page === undefined) this.#end(reader);
+    else if (reader.outlet.keepsUp()) this.#goOn(reader, page);
   }
 
   #goOn(reader: Reader, page: Page): void {

@@ -19,6 +19,7 @@ export class KnownSessions {
     io.on("new_namespace", (namespace) => {
       if (namespace.name === MAIN) return;
       namespace.on("connection", (socket: Socket) => {
+        if (!socket.connected) return;
         this.add(socket);
         socket.once("disconnect", () => this.remove(socket));
       });

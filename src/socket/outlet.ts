@@ -228,9 +228,14 @@ export class SocketOutlet implements Port, Debtor {
 
   async #until(isDone: () => boolean): Promise<void> {
     // One that is closing may still have readers, which would ask again and again at once.
-    while (!isDone() && this.#socket.conn.readyState !== "closed") {
+    while (!isDone() && this.#socket.conn.readyState !== "closed" && this.#isHeld) {
       await delay(LOOK_AGAIN_MS, undefined, { ref: false });
     }
+  }
+
+  /** Until `release`: what its connection is given after that is counted by another outlet. */
+  get #isHeld(): boolean {
+    return SocketOutlet.of(this.#socket.conn) === this;
   }
 
   get #isDrained(): boolean {
@@ -280,7 +285,7 @@ export class SocketOutlet implements Port, Debtor {
 
   /** One that was released is in no budget, whoever still writes to it. */
   #owes(owed: number): void {
-    if (owed > 0 && SocketOutlet.of(this.#socket.conn) === this) this.#bounds.budget.owes(this);
+    if (owed > 0 && this.#isHeld) this.#bounds.budget.owes(this);
   }
 
   /** Whoever does not read what it asked for cannot ask for more. */

@@ -295,6 +295,8 @@ export class SocketServer {
   }
 
   #connected(socket: Socket): void {
+    // An application's listener of the namespace's `connect`, which comes first, may have disconnected it: nobody tells of that any more.
+    if (!socket.connected) return;
     const { nodeName, rates, floods, welcomeLimits } = this.#options;
     const identity = this.#handshakes.identityOf(socket);
     const outlet = this.#opening.get(socket) ?? this.#open(socket);

@@ -150,6 +150,22 @@ describeWithRedis("an application that embeds a node", () => {
     embed({ server: createServer(ownApp()), env: { API_PORT: "0" } });
   });
 
+  it("[G9] its listener of connect may disconnect at once, and no place is lost by that", async () => {
+    const { url, node } = await startEmbedded({ env: { MAX_CONNECTIONS_PER_USER: "1" } });
+    let times = 0;
+    node.io.of("/").on("connect", (socket) => {
+      times += 1;
+      if (times <= 3) socket.disconnect();
+    });
+    for (const expected of [1, 2, 3]) {
+      const ada = stockClient(url, await signToken({ sub: "ada" }), { reconnection: false });
+      ada.connect();
+      await eventually(() => expect(times).toBe(expected));
+      ada.close();
+    }
+    await eventually(() => connectWitness(url, { claims: { sub: "ada" }, reconnection: false }));
+  });
+
   it("[G9] its middlewares may refuse and never answer, and no place is lost by that", async () => {
     const { node, url } = await startEmbedded({ env: { MAX_CONNECTIONS_PER_USER: "2" } });
     node.io.use((socket, next) => {
