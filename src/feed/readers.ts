@@ -12,6 +12,9 @@ import type { Tail } from "./tail.ts";
 /** After `resync` clients come back spread over this long: so much for each, between these bounds, in milliseconds. */
 const RESYNC_SPREAD = { least: 250, perReader: 5, most: 10_000 };
 
+/** By connection: when the last of its rooms that wait to catch up has had its turn. */
+const turns = new WeakMap<Outlet, Promise<void>>();
+
 /** What readers need of their feed, which is one: closures would be a third of what a room keeps (docs/performance.md). */
 export interface Stream {
   readonly room: string;
@@ -246,8 +249,6 @@ export class Readers implements SlowReaders {
   }
 }
 
-const turns = new WeakMap<Outlet, Promise<void>>();
-
 /**
  * One room of a connection after the other, in turns: what one of them reads would be thrown away where others fill the connection
  * meanwhile, and the later ones never had their turn.
@@ -256,6 +257,7 @@ function inTurn(outlet: Outlet, step: () => Promise<void>): Promise<void> {
   const taken = (turns.get(outlet) ?? Promise.resolve()).then(step);
   turns.set(
     outlet,
+    // Whoever waits for this step hears of its failure; the next one has its turn all the same.
     taken.catch(() => undefined),
   );
   return taken;
