@@ -124,9 +124,15 @@ export class EndpointQueue {
     const batches = made.filter((_, index) => fit[index]);
     if (batches.length === 0) return;
     const opts = { attempts: MOST_ATTEMPTS, backoff: { type: "custom" }, removeOnComplete: true, stackTraceLimit: 1 };
-    await this.#queue.addBulk(
-      batches.map((data) => ({ name: "events", data, opts: { ...opts, jobId: `msg_${randomUUID()}` } })),
-    );
+    const jobs = batches.map((data) => ({ name: "events", data, opts: { ...opts, jobId: `msg_${randomUUID()}` } }));
+    try {
+      await this.#queue.addBulk(jobs);
+    } catch (error) {
+      // It is tried again: counted at each try, what never came in would fill the queue.
+      const bytes = batches.reduce((sum, batch) => sum + bytesOf(batch), 0);
+      await this.#options.connection.decrby(this.#bytes, bytes);
+      throw error;
+    }
   }
 
   async state(): Promise<QueueState> {

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { WebhookEvent } from "./events.ts";
-import { eventsOf } from "./events.ts";
+import { eventsOf, type OutboxEntry, type WebhookEvent } from "./events.ts";
 import type { DueRoom, RedisOutbox, Taken } from "./outbox.ts";
 
 /** Events are gathered for this long, so that they leave in batches, in milliseconds. */
@@ -12,10 +11,25 @@ const LOOK_MS = 2_500;
 /** Before trying again what Redis refused, in milliseconds. */
 const RETRY_MS = 1_000;
 
+/** Where events are moved to: an endpoint's queue. */
+export interface Destination {
+  readonly name: string;
+  wants(event: WebhookEvent): boolean;
+  /** Resolves once the events are in the queue, or were dropped and counted; where it rejects, none may count as moved. */
+  add(events: readonly WebhookEvent[]): Promise<void>;
+}
+
+/** What was taken of one room in a turn, as its destinations are told. */
+interface Load {
+  readonly room: string;
+  readonly took: Extract<Taken, { kind: "taken" }>;
+  /** What each of its entries is told by. */
+  readonly told: readonly (readonly WebhookEvent[])[];
+}
+
 export interface MoverOptions {
   readonly outbox: Pick<RedisOutbox, "take" | "release" | "claimDue" | "retire">;
-  /** Resolves once each event is in the queue of every endpoint that wants it. */
-  deliver(events: readonly WebhookEvent[]): Promise<void>;
+  readonly destinations: readonly Destination[];
   /** Before the outbox of a room that was due is emptied. False where the room is to stay due, whatever it holds. */
   tend(room: string): Promise<boolean>;
   /** Regularly. */
@@ -27,13 +41,17 @@ export interface MoverOptions {
 
 /**
  * Moves events out of the rooms' outboxes into the queues of the endpoints: at once where this node left them there, and
- * after a while where another node did and is gone. An event leaves its outbox once it is in the queues, so none is lost
- * wherever a node dies; some are then moved twice.
+ * after a while where another node did and is gone. An event leaves its outbox once it is in all queues that want it, so
+ * none is lost wherever a node dies; some are then moved twice. A room or a queue that is refused holds up no other.
  */
 export class Mover {
   readonly #options: MoverOptions;
   readonly #rooms = new Set<string>();
   readonly #due = new Map<string, DueRoom>();
+  /** Rooms that were refused, until they come again. */
+  readonly #refused = new Set<string>();
+  /** The last entry of a room that each queue has, until it leaves the outbox: it is not moved there twice. */
+  readonly #moved = new Map<string, ReadonlyMap<string, string>>();
   #wake: () => void = () => undefined;
   #closed = false;
   #moving: Promise<void> = Promise.resolve();
@@ -45,6 +63,7 @@ export class Mover {
 
   /** A room's outbox may hold events. */
   touched(room: string): void {
+    if (this.#refused.has(room)) return;
     this.#rooms.add(room);
     this.#wake();
   }
@@ -69,50 +88,107 @@ export class Mover {
       if (!isBehind && this.#rooms.size < MOST_ROOMS) await this.#pause(GATHER_MS);
       const rooms = [...this.#rooms].slice(0, MOST_ROOMS);
       for (const room of rooms) this.#rooms.delete(room);
-      try {
-        isBehind = await this.#turn(rooms);
-      } catch (error) {
-        this.#options.failed("webhook events could not be moved", error);
-        if (this.#closed) return;
-        for (const room of rooms) this.#rooms.add(room);
-        await this.#pause(RETRY_MS);
-      }
+      isBehind = await this.#turn(rooms);
     }
   }
 
   /** True where a room held more than is taken at a time: an outbox is bounded, and what finds it full is lost. */
   async #turn(rooms: readonly string[]): Promise<boolean> {
-    const { outbox, deliver, dropped } = this.#options;
-    const taken = await Promise.all(rooms.map(async (room) => ({ room, took: await outbox.take(room) })));
-    await deliver(taken.flatMap(({ room, took }) => (took.kind === "busy" ? [] : this.#told(room, took))));
-    await Promise.all(
-      taken.map(async ({ room, took }) => {
-        if (took.kind === "busy") return this.#again(room);
-        await outbox.release(room, took.entries);
-        if (took.dropped > 0) dropped(room, took.dropped);
-        if (took.more) return this.#again(room);
-        const due = this.#due.get(room);
-        this.#due.delete(room);
-        if (due !== undefined) await outbox.retire(due);
-      }),
-    );
-    return taken.some(({ took }) => took.kind === "taken" && took.more);
+    const errors: unknown[] = [];
+    const take = async ({ room }: { room: string }) => ({ room, took: await this.#options.outbox.take(room) });
+    const named = rooms.map((room) => ({ room }));
+    const loads: Load[] = [];
+    for (const { room, took } of await this.#each(named, take, errors)) {
+      if (took.kind === "busy") this.#again(room);
+      else loads.push({ room, took, told: took.entries.map((entry) => this.#told(room, entry)) });
+    }
+    for (const { room, took } of loads) if (took.dropped > 0) this.#options.dropped(room, took.dropped);
+    const refusing = await this.#deliver(loads, errors);
+    const moved = loads.filter((load) => this.#isMoved(load, refusing));
+    await this.#each(moved, (load) => this.#release(load), errors);
+    if (errors.length > 0) this.#options.failed("webhook events could not be moved", errors[0]);
+    return moved.some(({ took }) => took.more);
   }
 
-  #told(room: string, { entries }: Extract<Taken, { kind: "taken" }>): WebhookEvent[] {
-    return entries.flatMap((entry) => {
-      try {
-        return eventsOf(room, entry);
-      } catch (error) {
-        // It would hold up all others of this room for ever.
-        this.#options.failed("a webhook event could not be read", error);
-        return [];
-      }
+  /** What is done for each room; a room for which it fails comes again after a while. */
+  async #each<Of extends { readonly room: string }, Done>(
+    all: readonly Of[],
+    act: (one: Of) => Promise<Done>,
+    errors: unknown[],
+  ): Promise<Done[]> {
+    const ends = await Promise.allSettled(all.map(act));
+    return ends.flatMap((end, index) => {
+      if (end.status === "fulfilled") return [end.value];
+      errors.push(end.reason);
+      this.#later(all[index]?.room ?? "");
+      return [];
     });
   }
 
+  /** The queues that did not take what they want of these rooms. */
+  async #deliver(loads: readonly Load[], errors: unknown[]): Promise<ReadonlySet<Destination>> {
+    const refusing = new Set<Destination>();
+    const add = async (queue: Destination) => {
+      const events = loads.flatMap((load) => this.#lacking(load, queue));
+      if (events.length === 0) return;
+      await queue.add(events).catch((error: unknown) => {
+        refusing.add(queue);
+        errors.push(error);
+      });
+    };
+    await Promise.all(this.#options.destinations.map(add));
+    return refusing;
+  }
+
+  #lacking({ room, took, told }: Load, queue: Destination): WebhookEvent[] {
+    const last = this.#moved.get(room)?.get(queue.name);
+    const from = took.entries.findIndex(({ id }) => id === last) + 1;
+    return told.slice(from).flatMap((events) => events.filter((event) => queue.wants(event)));
+  }
+
+  /** Whether every queue has what it wants of the room. Those that have it are remembered; otherwise it comes again. */
+  #isMoved(load: Load, refusing: ReadonlySet<Destination>): boolean {
+    const { room, took } = load;
+    const isMoved = [...refusing].every((queue) => this.#lacking(load, queue).length === 0);
+    const had = new Map(this.#moved.get(room));
+    const last = took.entries.at(-1)?.id ?? "";
+    for (const queue of this.#options.destinations) if (isMoved || !refusing.has(queue)) had.set(queue.name, last);
+    this.#moved.set(room, had);
+    if (!isMoved) this.#later(room);
+    return isMoved;
+  }
+
+  async #release({ room, took }: Load): Promise<void> {
+    await this.#options.outbox.release(room, took.entries);
+    this.#moved.delete(room);
+    if (took.more) return this.#again(room);
+    const due = this.#due.get(room);
+    this.#due.delete(room);
+    if (due !== undefined) await this.#options.outbox.retire(due);
+  }
+
+  #told(room: string, entry: OutboxEntry): readonly WebhookEvent[] {
+    try {
+      return eventsOf(room, entry);
+    } catch (error) {
+      // It would hold up all others of this room for ever.
+      this.#options.failed("a webhook event could not be read", error);
+      return [];
+    }
+  }
+
+  /** Redis refused it: after a while, unless this node stops. */
+  #later(room: string): void {
+    if (this.#closed) return;
+    this.#refused.add(room);
+    setTimeout(() => {
+      this.#refused.delete(room);
+      this.touched(room);
+    }, RETRY_MS).unref();
+  }
+
   #again(room: string): void {
-    if (!this.#closed) this.#rooms.add(room);
+    if (!this.#closed) this.touched(room);
   }
 
   async #look(): Promise<void> {

@@ -91,7 +91,10 @@ export class OpenConnections {
     }
   }
 
-  /** Whether the node of this incarnation has nothing left that is to be told. Where it is gone, all of it is told. */
+  /**
+   * Whether the node of this incarnation has nothing left that is to be told. Where it is gone, all of it is told, as far as
+   * the outbox has room.
+   */
   async tend(incarnation: string): Promise<boolean> {
     const { commands, keys } = this.#options;
     const key = this.#key(incarnation);
@@ -103,8 +106,13 @@ export class OpenConnections {
     } catch (error) {
       throw storeFailure(error);
     }
-    while ((await this.#close(incarnation, NODE_LOST, undefined)) > 0);
-    return true;
+    let before = Number.POSITIVE_INFINITY;
+    let left = before;
+    do {
+      before = left;
+      left = await this.#close(incarnation, NODE_LOST, undefined);
+    } while (left > 0 && left < before);
+    return left === 0;
   }
 
   /** Waits until all that closed was told, for so long. */

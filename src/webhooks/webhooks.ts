@@ -5,7 +5,7 @@ import type { Keys } from "../redis/keys.ts";
 import { type DeadLetters, QueuedDeadLetters } from "./dead-letters.ts";
 import { type EndpointCounts, EndpointQueue, type QueueState } from "./endpoint-queue.ts";
 import { type Endpoint, Endpoints } from "./endpoints.ts";
-import { incarnationOf, type WebhookEvent } from "./events.ts";
+import { incarnationOf } from "./events.ts";
 import { Mover } from "./mover.ts";
 import { type ConnectionNote, OpenConnections } from "./open-connections.ts";
 import { RedisOutbox } from "./outbox.ts";
@@ -78,7 +78,11 @@ export class Webhooks {
     this.dead = new QueuedDeadLetters(this.#queues, storeFailure);
     this.#mover = new Mover({
       outbox,
-      deliver: (events) => this.#deliver(events),
+      destinations: this.#queues.map((queue) => ({
+        name: queue.endpoint.name,
+        wants: ({ type, roomType }) => this.#endpoints.of(type, roomType).includes(queue.endpoint),
+        add: (events) => queue.add(events),
+      })),
       tend: async (room) => {
         const gone = incarnationOf(room);
         return gone === undefined || (await this.#connections.tend(gone));
@@ -121,18 +125,6 @@ export class Webhooks {
       await this.#mover.close(STOP_MS.events);
     }
     await Promise.all(this.#queues.map((queue) => queue.close(STOP_MS.deliveries)));
-  }
-
-  async #deliver(events: readonly WebhookEvent[]): Promise<void> {
-    const byEndpoint = new Map<string, WebhookEvent[]>();
-    for (const event of events) {
-      for (const { name } of this.#endpoints.of(event.type, event.roomType)) {
-        const list = byEndpoint.get(name);
-        if (list === undefined) byEndpoint.set(name, [event]);
-        else list.push(event);
-      }
-    }
-    await Promise.all(this.#queues.map((queue) => queue.add(byEndpoint.get(queue.endpoint.name) ?? [])));
   }
 
   async #look(): Promise<void> {

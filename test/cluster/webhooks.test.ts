@@ -267,6 +267,39 @@ describeWithRedis("webhooks", () => {
     await eventually(async () => expect(await counted("queued_bytes")).toBe(0), FOUND);
   });
 
+  it.concurrent("[G4] an endpoint whose queue Redis refuses gets all later; the others get each event once meanwhile", async () => {
+    const [ill, well] = [await startReceiver(), await startReceiver()];
+    const events = ["message.sent"];
+    const path = await webhooksFile({
+      ill: { url: ill.url, secrets: [ill.secret], events, maxQueuedBytes: 32 * 1024, maxBatchBytes: 8 * 1024 },
+      well: { url: well.url, secrets: [well.secret], events },
+    });
+    const server = await startRedis();
+    const redis = rawRedis(server.url);
+    const cluster = await startCluster({ nodes: 1, env: { WEBHOOKS: path, REDIS_URL: server.url } });
+    const api = apiOf(cluster.urls[0]);
+    const send = (room: string) => api("POST", `/rooms/${room}/messages`, { body: { data: "x".repeat(5_000) } });
+    const meta = await eventually(async () => {
+      const [key] = await redis.keys("*{webhooks:ill}*:meta");
+      return key ?? expect.fail("its queue is not there");
+    });
+    const wait = meta.replace(/:meta$/, ":wait");
+    await redis.set(wait, "of the wrong kind");
+    for (const room of ["chat:1", "chat:2", "chat:1"]) await send(room);
+    const refusals = () => cluster.logs(0).filter((line) => line.includes("webhook events could not be moved")).length;
+    // Counted at each try, they would fill the queue of 32 KiB at the second.
+    await eventually(() => expect(refusals()).toBeGreaterThan(5), FOUND);
+    expect(well.events).toHaveLength(3);
+    expect(ill.events).toEqual([]);
+    await redis.del(wait);
+    await send("chat:3");
+    await eventually(() => expect(ill.events).toHaveLength(4), FOUND);
+    await eventually(() => expect(well.events).toHaveLength(4), FOUND);
+    expect(await metric(cluster, 'roomcast_webhook_events_dropped_total\\{endpoint="ill",reason="queue_full"\\}')).toBe(
+      0,
+    );
+  });
+
   it.concurrent("[G9] of dead deliveries the oldest go, and are counted", async () => {
     const receiver = await startReceiver();
     receiver.answer = 500;
