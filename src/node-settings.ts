@@ -10,9 +10,17 @@ const BODY_TIMES_HEADERS = 3;
 /** Slow requests are looked for so many times before one is too slow: it may have this share of its time more. */
 const LOOKS_PER_TIMEOUT = 4;
 
+/**
+ * How long a connection is kept between two requests, in milliseconds. Balancers keep theirs for up to 60 s: closed by the
+ * node just as a request comes over it (Node's own default is 5 s), it would be answered with 502, and nobody could tell
+ * whether it was carried out.
+ */
+const KEEP_ALIVE_MS = 65_000;
+
 /** Whoever sends a request byte by byte, or none at all, is closed: headers have the time of a handshake. */
-export function slowClientLimits(headersTimeout: number): ServerOptions {
+export function httpTimeouts(headersTimeout: number): ServerOptions {
   return {
+    keepAliveTimeout: KEEP_ALIVE_MS,
     headersTimeout,
     requestTimeout: BODY_TIMES_HEADERS * headersTimeout,
     connectionsCheckingInterval: Math.ceil(headersTimeout / LOOKS_PER_TIMEOUT),

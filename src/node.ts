@@ -31,7 +31,7 @@ import { memoryStore } from "./memory-store.ts";
 import { Blocks } from "./moderation/blocks.ts";
 import { ControlLog } from "./moderation/control-log.ts";
 import { Moderation } from "./moderation/moderation.ts";
-import { slowClientLimits, socketOptions } from "./node-settings.ts";
+import { httpTimeouts, socketOptions } from "./node-settings.ts";
 import { LoadGauge } from "./nodes/load-gauge.ts";
 import type { NodeLoad } from "./nodes/node-list.ts";
 import { OccupiedRooms } from "./presence/occupied-rooms.ts";
@@ -193,7 +193,7 @@ class Node implements RoomcastNode {
       failed: (call, requestId, error) => log.error({ request: call, requestId, err: error }, "a request failed"),
     };
     this.rooms = new EmbeddedRooms({ rooms, moderation, timeoutMs: config.limits.requestTimeoutMs });
-    const slow = slowClientLimits(config.limits.handshakeTimeoutMs);
+    const slow = httpTimeouts(config.limits.handshakeTimeoutMs);
     const publicApi = config.api.kind === "public-port" ? api : undefined;
     this.#public = publicServer(host, slow, { demo, tokens, files: DEMO_FILES, api: publicApi, log });
     // Each connection of ours needs one, polling for a moment a second; the rest is for handshakes.

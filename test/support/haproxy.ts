@@ -42,7 +42,10 @@ interface Ports {
 }
 
 /** The real file, but for where it listens and where the nodes are. */
-async function configFor(cluster: TestCluster, { port, statsPort, peerPort }: Ports): Promise<string> {
+async function configFor(
+  cluster: Pick<TestCluster, "urls" | "adminUrls">,
+  { port, statsPort, peerPort }: Ports,
+): Promise<string> {
   const servers = cluster.urls.map((url, i) => {
     const admin = new URL(cluster.adminUrls[i] ?? "").port;
     return `server node${i + 1} ${new URL(url).host} port ${admin}`;
@@ -65,7 +68,10 @@ export interface Haproxy {
 }
 
 /** Puts a real HAProxy with `deploy/haproxy/haproxy.cfg` in front of a cluster. Stops with the test that called it. */
-export async function startHaproxy(program: Program, cluster: TestCluster): Promise<Haproxy> {
+export async function startHaproxy(
+  program: Program,
+  cluster: Pick<TestCluster, "urls" | "adminUrls">,
+): Promise<Haproxy> {
   const folder = await mkdtemp(join(tmpdir(), "roomcast-haproxy-"));
   const [port, statsPort, peerPort] = [await freePort(), await freePort(), await freePort()];
   const file = join(folder, "haproxy.cfg");

@@ -19,7 +19,7 @@ export function connectionLost(node, reason) {
 export function cameBack(awayMs, resumed, recovered) {
   const back = awayMs === undefined ? "" : `back after ${seconds(awayMs)}: `;
   if (!resumed) return `${back}what was missed is no longer in the log, the room was loaded anew`;
-  if (recovered === 0) return `${back}nothing was missed`;
+  if (recovered === 0) return `${back}went on without a gap`;
   return `${back}${recovered === 1 ? "1 message" : `${recovered} messages`} recovered`;
 }
 
