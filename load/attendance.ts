@@ -16,10 +16,34 @@ interface Circumstances {
   members(): Promise<Replies["getMembers"] | undefined>;
   /** Somebody came, as news of presence tell. */
   came(user: string): void;
+  /** What is taken for the room's members is wrong: in words, for whoever looks into it. */
+  wrong(what: string): void;
 }
 
 function ids(members: readonly WireMember[]): string[] {
   return members.map(({ id }) => id);
+}
+
+/** A time within which something is to come right. While nobody answers, as in an outage, it does not run. */
+class Settling {
+  #until: number;
+
+  constructor(ms: number) {
+    this.#until = performance.now() + ms;
+  }
+
+  get isOver(): boolean {
+    return performance.now() > this.#until;
+  }
+
+  async whileAsking<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
+    const since = performance.now();
+    try {
+      return await ask();
+    } finally {
+      this.#until += performance.now() - since;
+    }
+  }
 }
 
 /** Follows who is in a room by its events, and compares that with the room's members. */
@@ -68,35 +92,45 @@ export class Attendance {
 
   /** Compares at one version of the room, however fast people come and go. */
   async compare(): Promise<void> {
-    const deadline = Date.now() + SETTLE_MS;
+    const settle = new Settling(SETTLE_MS);
     for (;;) {
       this.#view.hold();
-      const answer = await this.#now.members();
+      const answer = await settle.whileAsking(() => this.#now.members());
       if (answer === undefined) throw new Error("getMembers was not answered: nothing to compare with");
       if (answer.cursor !== undefined) return this.#view.release();
       const verdict = () => this.#view.beside(ids(answer.members), answer.version);
       let found = verdict();
-      for (; found === "not yet" && Date.now() < deadline; found = verdict()) await delay(LOOK_AGAIN_MS);
+      for (; found === "not yet" && !settle.isOver; found = verdict()) await delay(LOOK_AGAIN_MS);
       this.#view.release();
       // Unknown: there were more than one answer holds when this member joined.
       if (found === "equal" || found === "unknown") return;
+      // It was told that it missed something, and reads all again: by this answer, whatever becomes of the other one.
+      if (found === "behind") this.start(answer);
       // A join or another reading came in between: once more.
-      if (found === "newer" && Date.now() < deadline) continue;
-      this.wrong += 1;
-      return;
+      if ((found === "newer" || found === "behind") && !settle.isOver) continue;
+      if (found === "behind") return;
+      return this.#tellWrong(this.#view.describeBeside(ids(answer.members), answer.version));
     }
   }
 
   /** After leaving: this user must be gone within so many milliseconds more than news of presence may take. */
   async seeOneselfGone(graceMs: number): Promise<void> {
-    const deadline = Date.now() + SETTLE_MS + graceMs;
+    const settle = new Settling(SETTLE_MS + graceMs);
     for (;;) {
-      const answer = await this.#now.members();
+      const answer = await settle.whileAsking(() => this.#now.members());
       if (answer !== undefined && !ids(answer.members).includes(this.#now.user)) return;
-      if (Date.now() > deadline) break;
+      if (settle.isOver) {
+        const late =
+          answer === undefined ? "getMembers was not answered" : `still a member at version ${answer.version}`;
+        return this.#tellWrong(`${SETTLE_MS + graceMs} ms after leaving, ${late}`);
+      }
       await delay(RETRY_MS);
     }
+  }
+
+  #tellWrong(what: string): void {
     this.wrong += 1;
+    this.#now.wrong(what);
   }
 
   async #readAgain(): Promise<void> {

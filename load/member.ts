@@ -24,6 +24,8 @@ export interface MemberEvents {
   recovered(afterMs: number): void;
   /** Somebody else came, as news of presence tell. */
   came(user: string): void;
+  /** What this member takes for the room's members is wrong: in words. */
+  wrong(what: string): void;
 }
 
 /**
@@ -72,6 +74,7 @@ export class Member {
       isWanted: () => this.#wanted,
       members: () => this.#untilOk("getMembers", { room }),
       came: events.came,
+      wrong: events.wrong,
     });
     this.#listen();
   }
@@ -183,11 +186,12 @@ export class Member {
       this.#graceMs = limits.grace * 1_000;
     });
     socket.on("connect", () => this.#joinSoon(0));
-    socket.on("disconnect", () => {
+    socket.on("disconnect", (reason) => {
       this.#joined = false;
-      if (!this.#wanted) return;
+      if (reason === "io client disconnect") return;
+      // Also of who is leaving: the room counts such a user as present for the grace.
       this.reconnects += 1;
-      this.#lostAt ??= performance.now();
+      if (this.#wanted) this.#lostAt ??= performance.now();
     });
     // Without data nobody answered, and the client tries again by itself.
     socket.on("connect_error", (error: Error & { data?: { code: string } }) => {

@@ -18,7 +18,7 @@ type State =
   | { readonly kind: "known"; readonly members: Set<string>; version: number };
 
 /** How a view stands beside the room's members as the server tells them. */
-export type Verdict = "equal" | "other" | "not yet" | "newer" | "unknown";
+export type Verdict = "equal" | "other" | "not yet" | "newer" | "unknown" | "behind";
 
 /** Whom one member takes for present: what its join told, and every event since. */
 export class PresenceView {
@@ -78,11 +78,20 @@ export class PresenceView {
     const held = this.#held ?? [];
     this.#held &&= held.filter((change) => change.version > version);
     for (const change of held) if (change.version <= version) this.#apply(change);
-    if (this.#state.kind === "unknown") return "unknown";
-    if (this.#state.kind !== "known" || this.#state.version < version) return "not yet";
+    if (this.#state.kind !== "known") return this.#state.kind;
+    if (this.#state.version < version) return "not yet";
     if (this.#state.version > version) return "newer";
     const known = this.#state.members;
     return known.size === members.length && members.every((id) => known.has(id)) ? "equal" : "other";
+  }
+
+  /** Both sides in words, for whoever looks into a difference. */
+  describeBeside(members: readonly string[], version: number): string {
+    const state = this.#state;
+    if (state.kind !== "known") return `${state.kind} beside version ${version}`;
+    const missing = members.filter((id) => !state.members.has(id));
+    const tooMany = [...state.members].filter((id) => !members.includes(id));
+    return `version ${state.version} beside ${version}, lacks [${missing}], has too many [${tooMany}]`;
   }
 
   #hear(change: Change): void {

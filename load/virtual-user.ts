@@ -68,6 +68,7 @@ export async function visit(
       const since = askedAt.get(other);
       if (since !== undefined) time("presence_ms", performance.now() - since);
     },
+    wrong: (what) => void process.stderr.write(`${new Date().toISOString()} ${user} in ${room}: ${what}\n`),
   });
   try {
     await Promise.race([stay(member, user), member.refused]);

@@ -15,16 +15,23 @@ export function describeWithDocker(title: string, tests: () => void): void {
   else describe.skip(`${title} (skipped: no Docker engine answers)`, tests);
 }
 
-/** Runs a command to its end; rejects with what it said where that is not 0. */
+/** Runs a command to its end; rejects with what it said last, of errors and else, where that is not 0. */
 export function command(name: string, args: readonly string[], env: Record<string, string> = {}): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(name, args, { cwd: ROOT, env: { ...process.env, ...env } });
-    let said = "";
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (said += text));
+    let [said, errors] = ["", ""];
+    child.stdout.setEncoding("utf8").on("data", (text) => (said += text));
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+      said += text;
+      errors += text;
+    });
     child.on("error", reject);
     child.on("close", (code) => {
       if (code === 0) resolve(said);
-      else reject(new Error(`${name} ${args.join(" ")} ended with ${code}:\n${said.slice(-4_000)}`));
+      else
+        reject(
+          new Error(`${name} ${args.join(" ")} ended with ${code}:\n${errors.slice(-4_000)}\n${said.slice(-4_000)}`),
+        );
     });
   });
 }

@@ -111,7 +111,7 @@ describe("a load test's view of who is there", () => {
     view.heard("userJoined", change("e", 7));
     expect(missed()).toBe(1);
     expect(view.isBehind).toBe(true);
-    expect(view.beside(["a", "b", "c", "d", "e"], 7)).toBe("not yet");
+    expect(view.beside(["a", "b", "c", "d", "e"], 7)).toBe("behind");
     view.start(["a", "b", "c", "d", "e"], 7);
     expect(view.beside(["a", "b", "c", "d", "e"], 7)).toBe("equal");
     view.heardSummary({ room, joined: [], left: [], memberCount: 9, version: 8, partial: true });
