@@ -6,6 +6,10 @@ import { LOOK_AGAIN_MS, RETRY_MS } from "./requests.ts";
 
 /** How long news of presence may take to arrive before a view is wrong. */
 const SETTLE_MS = 5_000;
+/** What is not answered for so long met an outage, in milliseconds. */
+const OUTAGE_MS = 500;
+/** However many outages there are, in milliseconds. */
+const LONGEST_MS = 120_000;
 
 interface Circumstances {
   readonly user: string;
@@ -24,11 +28,17 @@ function ids(members: readonly WireMember[]): string[] {
   return members.map(({ id }) => id);
 }
 
-/** A time within which something is to come right. While nobody answers, as in an outage, it does not run. */
+/**
+ * A time within which something is to come right. After an outage it begins anew: nobody is taken out of a room before
+ * Redis has been there for a whole lease.
+ */
 class Settling {
+  readonly #ms: number;
+  readonly #latest = performance.now() + LONGEST_MS;
   #until: number;
 
   constructor(ms: number) {
+    this.#ms = ms;
     this.#until = performance.now() + ms;
   }
 
@@ -41,7 +51,8 @@ class Settling {
     try {
       return await ask();
     } finally {
-      this.#until += performance.now() - since;
+      const now = performance.now();
+      if (now - since > OUTAGE_MS) this.#until = Math.min(now + this.#ms, this.#latest);
     }
   }
 }

@@ -8,6 +8,8 @@ import { cutTcp } from "./tcp-cut.ts";
 
 /** How long what was stored may take to arrive before it counts as missing. */
 const SETTLE_MS = 5_000;
+/** How long the members of a node that is gone may be in a room's presence, in milliseconds. */
+const NODE_GONE_MS = 10_000;
 /** Messages of history that are compared with what was received: one page. */
 const COMPARED_MESSAGES = 500;
 const NO_FAULTS: Faults = { missing: 0, doubled: 0, outOfOrder: 0 };
@@ -129,8 +131,8 @@ export class Member {
     await this.#leaveRoom();
     this.#closed.push(this.#audited);
     this.#endStream();
-    // A lost connection of this user counts as present until its grace is over.
-    await this.attendance.seeOneselfGone(this.reconnects > 0 ? this.#graceMs : 0);
+    // A lost connection of this user counts as present until its grace is over, and until its node is known to be gone.
+    await this.attendance.seeOneselfGone(this.reconnects > 0 ? this.#graceMs + NODE_GONE_MS : 0);
   }
 
   /** Goes without a word to the room; `enter` comes back by a new connection. */

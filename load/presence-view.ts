@@ -78,6 +78,10 @@ export class PresenceView {
     const held = this.#held ?? [];
     this.#held &&= held.filter((change) => change.version > version);
     for (const change of held) if (change.version <= version) this.#apply(change);
+    // News come in their order: what lies between the view and these will not come any more.
+    const state = this.#state;
+    const isPassed = state.kind === "known" && state.version < version;
+    if (isPassed && held.some((change) => change.isPartial || change.version > version)) this.release();
     if (this.#state.kind !== "known") return this.#state.kind;
     if (this.#state.version < version) return "not yet";
     if (this.#state.version > version) return "newer";

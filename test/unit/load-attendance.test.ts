@@ -84,4 +84,17 @@ describe("who a load test's member takes for present", () => {
     await attendance.seeOneselfGone(0);
     expect(wrong).toEqual(["5000 ms after leaving, still a member at version 4"]);
   });
+
+  it("is wrong at last, however many outages there are", async () => {
+    const clock = ownClock();
+    let asked = 0;
+    const { attendance, wrong } = attend(async () => {
+      asked += 1;
+      clock.add(OUTAGE_MS);
+      return answerOf(4, "a", "b");
+    });
+    await attendance.seeOneselfGone(0);
+    expect(wrong).toHaveLength(1);
+    expect(asked).toBe(3);
+  });
 });

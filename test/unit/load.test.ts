@@ -133,6 +133,15 @@ describe("a load test's view of who is there", () => {
     expect(view.beside(["b", "c", "d"], 7)).toBe("equal");
   });
 
+  it("is behind where news of a later change show that one before was missed, also while it is compared", () => {
+    const { view, missed } = viewOf();
+    view.hold();
+    expect(view.beside(["a", "b", "c"], 5)).toBe("not yet");
+    view.heard("userJoined", change("d", 6));
+    expect(view.beside(["a", "b", "c"], 5)).toBe("behind");
+    expect(missed()).toBe(1);
+  });
+
   it("is not compared where the room was too large to be known, however small it is now", () => {
     const { view } = viewOf();
     view.stop();
