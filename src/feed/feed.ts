@@ -213,8 +213,8 @@ export class Feed implements ChannelListener, Stream {
 
   presence(change: PresenceChange): void {
     this.tail.change(change);
-    this.#version.heard(change.version);
-    this.#news.hear(change);
+    const afterGap = this.#version.heard(change.version);
+    this.#news.hear(change, afterGap);
   }
 
   resumed(): void {

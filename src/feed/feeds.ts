@@ -135,13 +135,16 @@ export class Feeds {
   }
 
   /**
-   * The store may have lost the last changes of presence. Nodes put them right without a word, each when it has noticed: the rooms
-   * concerned are compared again and again for a while. When first, is for the caller to say: once its own part is done.
+   * The store may have lost the last changes of presence. Nodes put them right without a word, each when it has noticed: all rooms
+   * are compared again and again for a while, also those that have nothing to be told now. When first, is for the caller to say: once its own part is done.
    * `keptUntil`: what was heard before that moment, by `performance.now()`, the store has.
    */
   recount(keptUntil: number): void {
     this.#recounted.clear();
-    for (const { feed } of this.#open.values()) if (feed.recount(keptUntil)) this.#recounted.add(feed);
+    for (const { feed } of this.#open.values()) {
+      feed.recount(keptUntil);
+      this.#recounted.add(feed);
+    }
     this.#recountedFor = 0;
   }
 

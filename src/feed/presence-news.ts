@@ -54,13 +54,15 @@ export class PresenceNews {
     this.#members = members;
   }
 
-  hear(change: PresenceChange): void {
+  /** `afterGap`: changes before this one were not heard. Single events show that by their versions, a summary has to say it. */
+  hear(change: PresenceChange, afterGap: boolean): void {
     this.#version = change.version;
     this.#memberCount = change.memberCount;
     if (change.memberCount > this.#limits.upToMembers) this.#crowded = true;
     if (this.#crowded && change.kind !== "userUpdated") this.#collect(change);
     else if (this.#digest !== undefined) hold(this.#digest, change);
     else this.#members.tell(this.#single(change), audienceOf(change));
+    if (afterGap && this.#digest !== undefined) this.#digest.partial = true;
     if (this.#crowded && change.memberCount < this.#limits.againBelowMembers) {
       this.#crowded = false;
       this.#tellDigest(false);
@@ -134,13 +136,15 @@ export class PresenceNews {
   }
 }
 
-/** Only the last word on a user counts: who came and went within the second is in neither list. */
+/**
+ * The last word on each user counts. It is told also where it takes back one of the same second: whoever was shown the room's
+ * members in between knows only the first.
+ */
 function collect(digest: Digest, { kind, user }: PresenceChange): void {
   const [into, outOf] = kind === "userJoined" ? [digest.joined, digest.left] : [digest.left, digest.joined];
-  if (!outOf.delete(user.id)) {
-    if (into.size < DIGEST_NAMES) into.set(user.id, user);
-    else digest.partial = true;
-  }
+  outOf.delete(user.id);
+  if (into.size < DIGEST_NAMES || into.has(user.id)) into.set(user.id, user);
+  else digest.partial = true;
   if (kind === "userLeft") digest.updates.delete(user.id);
 }
 

@@ -51,11 +51,13 @@ export class PresenceVersion {
     return this.#wanted === this.#answered && this.#known === this.#furthest;
   }
 
-  /** The channel brought this one. */
-  heard(version: number): void {
+  /** The channel brought this one. True where others before it were missed. */
+  heard(version: number): boolean {
+    const afterGap = this.#known > 0 && version > this.#known + 1;
     this.begin(version);
     this.#lastChange = "last";
     this.#changedAtS = nowS();
+    return afterGap;
   }
 
   /** The first join was told this one. */

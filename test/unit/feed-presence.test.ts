@@ -174,3 +174,26 @@ it("[G5] a failover is no reason to tell the members of a room in which a messag
   // Of the store that came after it, maybe.
   expect(feed.recount(0)).toBe(true);
 });
+
+it("[G4] in a large room a summary behind a change that nobody heard says that names are missing", () => {
+  vi.useFakeTimers();
+  onTestFinished(() => {
+    vi.useRealTimers();
+  });
+  const { feed } = openFeed();
+  const events: unknown[] = [];
+  const write = (frame: Frame) => events.push(JSON.parse(frame.text.slice(1))) > 0;
+  feed.start(AT, 5);
+  feed.attach({ connection: "early", write, offer: write, ...DRAINED }, AT, 5, 0);
+  const large = (version: number) => feed.presence({ ...change(version, `u${version}`), memberCount: 150 });
+  large(6);
+  vi.advanceTimersByTime(1_000);
+  large(8);
+  large(9);
+  vi.advanceTimersByTime(1_000);
+  expect(events).toMatchObject([
+    ["presence", { version: 6 }],
+    ["presence", { version: 9, partial: true }],
+  ]);
+  expect(events[0]).not.toMatchObject(["presence", { partial: true }]);
+});
