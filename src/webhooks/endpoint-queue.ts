@@ -3,9 +3,10 @@ import { createRequire } from "node:module";
 import { setTimeout as delay } from "node:timers/promises";
 import type * as BullMQ from "bullmq";
 import type { Job, Queue, Worker } from "bullmq";
-import type { Redis } from "ioredis";
+import { type Redis, ReplyError } from "ioredis";
 import type { Endpoint } from "./endpoints.ts";
 import type { WebhookEvent } from "./events.ts";
+import type { Added } from "./mover.ts";
 import { postSigned } from "./post.ts";
 
 /** BullMQ is loaded where there is an endpoint: it would be a fifth of what every node loads at its start. */
@@ -113,24 +114,34 @@ export class EndpointQueue {
     this.#worker = worker;
   }
 
-  /** Resolves once the events are in the queue, or were dropped and counted because it is full. */
-  async add(events: readonly WebhookEvent[]): Promise<void> {
-    const made = [...this.#batches(events)].map((batch) => ({
-      since: Date.now(),
-      count: batch.length,
-      events: `[${batch.map(({ json }) => json).join(",")}]`,
-    }));
-    const fit = await Promise.all(made.map((batch) => this.#reserve(batch)));
-    const batches = made.filter((_, index) => fit[index]);
-    if (batches.length === 0) return;
-    const opts = { attempts: MOST_ATTEMPTS, backoff: { type: "custom" }, removeOnComplete: true, stackTraceLimit: 1 };
-    const jobs = batches.map((data) => ({ name: "events", data, opts: { ...opts, jobId: `msg_${randomUUID()}` } }));
+  /** Adds the events in their order, batch by batch, up to the first that is refused; never rejects. */
+  async add(events: readonly WebhookEvent[]): Promise<Added> {
+    let dealtWith = 0;
+    for (const batch of this.#batches(events)) {
+      const json = `[${batch.map(({ json }) => json).join(",")}]`;
+      try {
+        await this.#addBatch({ since: Date.now(), count: batch.length, events: json });
+      } catch (error) {
+        return { kind: "refused", events: dealtWith, error };
+      }
+      dealtWith += batch.length;
+    }
+    return { kind: "added" };
+  }
+
+  async #addBatch(data: Batch): Promise<void> {
+    if (!(await this.#reserve(data))) return;
+    const jobId = `msg_${randomUUID()}`;
     try {
-      await this.#queue.addBulk(jobs);
+      await this.#queue.add("events", data, {
+        ...{ attempts: MOST_ATTEMPTS, backoff: { type: "custom" }, removeOnComplete: true, stackTraceLimit: 1 },
+        jobId,
+      });
     } catch (error) {
-      // It is tried again: counted at each try, what never came in would fill the queue.
-      const bytes = batches.reduce((sum, batch) => sum + bytesOf(batch), 0);
-      await this.#options.connection.decrby(this.#bytes, bytes);
+      // It is tried again: counted at each try, what never came in would fill the queue. A script that was refused halfway
+      // leaves the job's hash; without an answer from Redis nobody knows whether it is queued.
+      await this.#options.connection.decrby(this.#bytes, bytesOf(data));
+      if (error instanceof ReplyError) await this.#options.connection.unlink(this.#queue.toKey(jobId));
       throw error;
     }
   }
@@ -166,7 +177,13 @@ export class EndpointQueue {
     const job = await this.findDead(id);
     if (job === undefined) return false;
     await job.updateData({ ...job.data, since: Date.now() });
-    await job.retry("failed", { resetAttemptsMade: true });
+    try {
+      await job.retry("failed", { resetAttemptsMade: true });
+    } catch (error) {
+      // Somebody else was asked the same a moment ago.
+      if ((await this.findDead(id)) === undefined) return false;
+      throw error;
+    }
     await this.#options.connection.incrby(this.#bytes, bytesOf(job.data));
     return true;
   }
@@ -190,8 +207,10 @@ export class EndpointQueue {
     try {
       await postSigned(this.endpoint, String(job.id), body, this.#stop.signal);
     } catch (error) {
-      counts.attemptFailed(name);
       const failure = error instanceof Error ? error : new Error(String(error));
+      // Another node makes it at once: that is no word on the endpoint.
+      if (this.#stop.signal.aborted) throw failure;
+      counts.attemptFailed(name);
       if (!this.#isLost) lost(name, failure);
       this.#isLost = true;
       throw Date.now() - since >= retryMs ? new (bullmq().UnrecoverableError)(failure.message) : failure;

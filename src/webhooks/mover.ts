@@ -10,13 +10,20 @@ const MOST_ROOMS = 100;
 const LOOK_MS = 2_500;
 /** Before trying again what Redis refused, in milliseconds. */
 const RETRY_MS = 1_000;
+/** Before looking again at what another node holds, in milliseconds. */
+const BUSY_MS = 500;
+
+/** What became of events that were to be added: all are dealt with (in the queue, or dropped and counted), or the first few. */
+export type Added =
+  | { readonly kind: "added" }
+  | { readonly kind: "refused"; readonly events: number; readonly error: unknown };
 
 /** Where events are moved to: an endpoint's queue. */
 export interface Destination {
   readonly name: string;
   wants(event: WebhookEvent): boolean;
-  /** Resolves once the events are in the queue, or were dropped and counted; where it rejects, none may count as moved. */
-  add(events: readonly WebhookEvent[]): Promise<void>;
+  /** Adds them in their order; never rejects. */
+  add(events: readonly WebhookEvent[]): Promise<Added>;
 }
 
 /** What was taken of one room in a turn, as its destinations are told. */
@@ -48,10 +55,10 @@ export class Mover {
   readonly #options: MoverOptions;
   readonly #rooms = new Set<string>();
   readonly #due = new Map<string, DueRoom>();
-  /** Rooms that were refused, until they come again. */
-  readonly #refused = new Set<string>();
+  /** Rooms that were refused or busy, until they come again. */
+  readonly #waiting = new Set<string>();
   /** The last entry of a room that each queue has, until it leaves the outbox: it is not moved there twice. */
-  readonly #moved = new Map<string, ReadonlyMap<string, string>>();
+  readonly #moved = new Map<string, Map<string, string>>();
   #wake: () => void = () => undefined;
   #closed = false;
   #moving: Promise<void> = Promise.resolve();
@@ -63,7 +70,7 @@ export class Mover {
 
   /** A room's outbox may hold events. */
   touched(room: string): void {
-    if (this.#refused.has(room)) return;
+    if (this.#waiting.has(room)) return;
     this.#rooms.add(room);
     this.#wake();
   }
@@ -99,12 +106,12 @@ export class Mover {
     const named = rooms.map((room) => ({ room }));
     const loads: Load[] = [];
     for (const { room, took } of await this.#each(named, take, errors)) {
-      if (took.kind === "busy") this.#again(room);
+      if (took.kind === "busy") this.#later(room, BUSY_MS);
       else loads.push({ room, took, told: took.entries.map((entry) => this.#told(room, entry)) });
     }
     for (const { room, took } of loads) if (took.dropped > 0) this.#options.dropped(room, took.dropped);
-    const refusing = await this.#deliver(loads, errors);
-    const moved = loads.filter((load) => this.#isMoved(load, refusing));
+    await Promise.all(this.#options.destinations.map((queue) => this.#deliver(loads, queue, errors)));
+    const moved = loads.filter((load) => this.#isMoved(load));
     await this.#each(moved, (load) => this.#release(load), errors);
     if (errors.length > 0) this.#options.failed("webhook events could not be moved", errors[0]);
     return moved.some(({ took }) => took.more);
@@ -120,41 +127,45 @@ export class Mover {
     return ends.flatMap((end, index) => {
       if (end.status === "fulfilled") return [end.value];
       errors.push(end.reason);
-      this.#later(all[index]?.room ?? "");
+      this.#later(all[index]?.room ?? "", RETRY_MS);
       return [];
     });
   }
 
-  /** The queues that did not take what they want of these rooms. */
-  async #deliver(loads: readonly Load[], errors: unknown[]): Promise<ReadonlySet<Destination>> {
-    const refusing = new Set<Destination>();
-    const add = async (queue: Destination) => {
-      const events = loads.flatMap((load) => this.#lacking(load, queue));
-      if (events.length === 0) return;
-      await queue.add(events).catch((error: unknown) => {
-        refusing.add(queue);
-        errors.push(error);
-      });
-    };
-    await Promise.all(this.#options.destinations.map(add));
-    return refusing;
+  /** Adds what a queue wants of these rooms and does not have yet, and remembers how far it came in each. */
+  async #deliver(loads: readonly Load[], queue: Destination, errors: unknown[]): Promise<void> {
+    const lacking = loads.map((load) => this.#lacking(load, queue));
+    const events = lacking.flatMap((entries) => entries.flatMap(({ events }) => events));
+    const added: Added = events.length === 0 ? { kind: "added" } : await queue.add(events);
+    if (added.kind === "refused") errors.push(added.error);
+    let left = added.kind === "added" ? events.length : added.events;
+    for (const [index, { room }] of loads.entries()) {
+      for (const { id, events } of lacking[index] ?? []) {
+        if (events.length > left) {
+          left = 0;
+          break;
+        }
+        left -= events.length;
+        const moved = this.#moved.get(room) ?? new Map<string, string>();
+        this.#moved.set(room, moved.set(queue.name, id));
+      }
+    }
   }
 
-  #lacking({ room, took, told }: Load, queue: Destination): WebhookEvent[] {
+  /** The entries of a room that a queue does not have, with what it wants of each. */
+  #lacking({ room, took, told }: Load, queue: Destination): { id: string; events: readonly WebhookEvent[] }[] {
     const last = this.#moved.get(room)?.get(queue.name);
     const from = took.entries.findIndex(({ id }) => id === last) + 1;
-    return told.slice(from).flatMap((events) => events.filter((event) => queue.wants(event)));
+    return took.entries.slice(from).map(({ id }, index) => ({
+      id,
+      events: (told[from + index] ?? []).filter((event) => queue.wants(event)),
+    }));
   }
 
-  /** Whether every queue has what it wants of the room. Those that have it are remembered; otherwise it comes again. */
-  #isMoved(load: Load, refusing: ReadonlySet<Destination>): boolean {
-    const { room, took } = load;
-    const isMoved = [...refusing].every((queue) => this.#lacking(load, queue).length === 0);
-    const had = new Map(this.#moved.get(room));
-    const last = took.entries.at(-1)?.id ?? "";
-    for (const queue of this.#options.destinations) if (isMoved || !refusing.has(queue)) had.set(queue.name, last);
-    this.#moved.set(room, had);
-    if (!isMoved) this.#later(room);
+  /** Whether every queue has what it wants of the room; otherwise it comes again. */
+  #isMoved(load: Load): boolean {
+    const isMoved = this.#options.destinations.every((queue) => this.#lacking(load, queue).length === 0);
+    if (!isMoved) this.#later(load.room, RETRY_MS);
     return isMoved;
   }
 
@@ -177,14 +188,14 @@ export class Mover {
     }
   }
 
-  /** Redis refused it: after a while, unless this node stops. */
-  #later(room: string): void {
+  /** After a while, unless this node stops. */
+  #later(room: string, ms: number): void {
     if (this.#closed) return;
-    this.#refused.add(room);
+    this.#waiting.add(room);
     setTimeout(() => {
-      this.#refused.delete(room);
+      this.#waiting.delete(room);
       this.touched(room);
-    }, RETRY_MS).unref();
+    }, ms).unref();
   }
 
   #again(room: string): void {
@@ -192,20 +203,27 @@ export class Mover {
   }
 
   async #look(): Promise<void> {
-    const { outbox, tend, look, failed } = this.#options;
+    const { outbox, look, failed } = this.#options;
     while (!this.#closed) {
       await this.#pause(LOOK_MS * (1 + Math.random()));
       if (this.#closed) return;
       try {
-        for (const due of await outbox.claimDue()) {
-          if (await tend(due.room)) this.#due.set(due.room, due);
-          this.touched(due.room);
-        }
+        const refused = (error: unknown) => failed("webhook events could not be looked for", error);
+        for (const due of await outbox.claimDue(refused)) await this.#tend(due);
         await look();
       } catch (error) {
         failed("webhook events could not be looked for", error);
       }
     }
+  }
+
+  async #tend(due: DueRoom): Promise<void> {
+    try {
+      if (await this.#options.tend(due.room)) this.#due.set(due.room, due);
+    } catch (error) {
+      this.#options.failed("webhook events could not be looked for", error);
+    }
+    this.touched(due.room);
   }
 
   #touch(): Promise<void> {

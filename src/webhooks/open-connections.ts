@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Redis } from "ioredis";
+import { RoomcastError } from "../errors.ts";
 import { storeFailure } from "../redis/failure.ts";
 import type { Keys } from "../redis/keys.ts";
 import { readScript, ScriptRunner } from "../redis/script.ts";
@@ -41,6 +42,8 @@ export interface OpenConnectionsOptions {
   readonly incarnation: { readonly current: string };
   /** An event that could not wait for Redis any more. */
   dropped(): void;
+  /** Redis refuses for another reason than being away; it is tried again and again. */
+  failed(where: string, error: unknown): void;
 }
 
 /**
@@ -182,8 +185,11 @@ export class OpenConnections {
       try {
         await step();
         return;
-      } catch {
+      } catch (error) {
         // Redis is away: a node that dies before it is back has told nobody of this connection.
+        if (wait === RETRY_MS.first && !(error instanceof RoomcastError)) {
+          this.#options.failed("a connection could not be told of", error);
+        }
         await delay(wait, undefined, { ref: false });
       }
     }

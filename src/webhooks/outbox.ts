@@ -105,12 +105,16 @@ export class RedisOutbox implements EventOutbox {
     await this.#scripts.run(RELEASE_EVENTS, keys, [this.#holder, last === undefined ? "" : idAfter(last.id)]);
   }
 
-  /** Rooms at whose outboxes this node is to look: whoever announced them may be dead. */
-  async claimDue(): Promise<readonly DueRoom[]> {
+  /** Rooms at whose outboxes this node is to look: whoever announced them may be dead. `refused`: a share of them is not known. */
+  async claimDue(refused: (error: unknown) => void): Promise<readonly DueRoom[]> {
     const shards = Array.from({ length: SHARDS }, (_, shard) => this.#keys.outboxes(shard));
-    const claimed = await Promise.all(shards.map((key) => this.#scripts.run(CLAIM_DUE, [key], [DUE_MS, MOST_DUE])));
-    return claimed.flatMap((reply) => {
-      const [claim, ...rooms] = readList(reply).map(readText);
+    const claims = shards.map((key) => this.#scripts.run(CLAIM_DUE, [key], [DUE_MS, MOST_DUE]));
+    const settled = await Promise.allSettled(claims);
+    const failure = settled.find(({ status }) => status === "rejected");
+    if (failure?.status === "rejected") refused(failure.reason);
+    return settled.flatMap((end) => {
+      if (end.status === "rejected") return [];
+      const [claim, ...rooms] = readList(end.value).map(readText);
       return rooms.map((room) => ({ room, claim: claim ?? "" }));
     });
   }

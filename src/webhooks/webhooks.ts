@@ -74,7 +74,10 @@ export class Webhooks {
       touched: (room) => this.#mover.touched(room),
     });
     this.outbox = outbox;
-    this.#connections = new OpenConnections({ commands, keys, outbox, incarnation, dropped: () => counts.lost(1) });
+    this.#connections = new OpenConnections({
+      ...{ commands, keys, outbox, incarnation, failed },
+      dropped: () => counts.lost(1),
+    });
     this.dead = new QueuedDeadLetters(this.#queues, storeFailure);
     this.#mover = new Mover({
       outbox,
@@ -128,7 +131,14 @@ export class Webhooks {
   }
 
   async #look(): Promise<void> {
-    for (const queue of this.#queues) this.#counts.state(queue.endpoint.name, await queue.state());
+    for (const queue of this.#queues) {
+      const { name } = queue.endpoint;
+      try {
+        this.#counts.state(name, await queue.state());
+      } catch (error) {
+        this.#failed("a webhook queue failed", error);
+      }
+    }
   }
 }
 

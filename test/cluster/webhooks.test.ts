@@ -291,6 +291,8 @@ describeWithRedis("webhooks", () => {
     await eventually(() => expect(refusals()).toBeGreaterThan(5), FOUND);
     expect(well.events).toHaveLength(3);
     expect(ill.events).toEqual([]);
+    // Nor does a try leave anything behind.
+    await eventually(async () => expect(await redis.keys("*{webhooks:ill}*msg_*")).toEqual([]));
     await redis.del(wait);
     await send("chat:3");
     await eventually(() => expect(ill.events).toHaveLength(4), FOUND);

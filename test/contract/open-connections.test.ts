@@ -17,7 +17,14 @@ describeWithRedis("the connections of a node", () => {
     const commands = await connected("commands");
     const outbox = new RedisOutbox({ commands, keys, wants: () => true, touched: () => undefined });
     const incarnation = { current: GONE };
-    const connections = new OpenConnections({ commands, keys, outbox, incarnation, dropped: expect.fail });
+    const connections = new OpenConnections({
+      commands,
+      keys,
+      outbox,
+      incarnation,
+      dropped: expect.fail,
+      failed: expect.fail,
+    });
     const room = nodeRoom(GONE);
     for (let i = 0; i < CONNECTIONS; i++) {
       connections.opened({ connection: `c${i}`, user: { id: "ada" }, node: "node-1" });

@@ -41,6 +41,7 @@ function entriesOf(taken: Taken): readonly OutboxEntry[] {
   return taken.entries;
 }
 
+const unexpected = (error: unknown) => expect.fail(String(error));
 const seqsOf = (taken: Taken) => entriesOf(taken).map(({ fields }) => fields.get("s"));
 
 /** Rooms that are announced, by the moment (Unix milliseconds). */
@@ -93,14 +94,14 @@ describeWithRedis("an outbox", () => {
     const [writer, finder] = [await node(), await node()];
     await writer.log.append(ROOM, draft("a"));
     expect([...(await announced(redis, keys)).keys()]).toEqual([ROOM]);
-    expect(await finder.outbox.claimDue()).toEqual([]);
+    expect(await finder.outbox.claimDue(unexpected)).toEqual([]);
 
     await age(redis, keys, 20_000);
-    const [due, ...others] = await finder.outbox.claimDue();
+    const [due, ...others] = await finder.outbox.claimDue(unexpected);
     expect(due?.room).toBe(ROOM);
     expect(others).toEqual([]);
     // Nobody else gets it, until this one must be thought dead, too.
-    expect(await writer.outbox.claimDue()).toEqual([]);
+    expect(await writer.outbox.claimDue(unexpected)).toEqual([]);
     if (due === undefined) throw new Error("it is due");
     // Announced between the claim and the forgetting: by another node, since the writer relies on what it said before.
     finder.outbox.open(ROOM, "messages");
@@ -111,7 +112,7 @@ describeWithRedis("an outbox", () => {
     expect((await announced(redis, keys)).size).toBe(1);
 
     await age(redis, keys, 20_000);
-    const [later] = await writer.outbox.claimDue();
+    const [later] = await writer.outbox.claimDue(unexpected);
     if (later === undefined) throw new Error("it is due");
     await writer.outbox.retire(later);
     expect((await announced(redis, keys)).size).toBe(0);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { OutboxEntry, WebhookEvent } from "../../src/webhooks/events.ts";
-import { type Destination, Mover, type MoverOptions } from "../../src/webhooks/mover.ts";
+import { type Added, type Destination, Mover, type MoverOptions } from "../../src/webhooks/mover.ts";
 import type { Taken } from "../../src/webhooks/outbox.ts";
 import { eventually } from "../support/eventually.ts";
 import { stopsWithTest } from "../support/teardown.ts";
@@ -21,6 +21,8 @@ class Queue implements Destination {
   readonly name: string;
   readonly got: string[] = [];
   refuses = false;
+  /** While it refuses, the first so many of each try come in. */
+  takes = 0;
   refused = 0;
 
   constructor(name: string) {
@@ -31,16 +33,20 @@ class Queue implements Destination {
     return this.name === "all" || roomType === this.name;
   }
 
-  async add(events: readonly WebhookEvent[]): Promise<void> {
-    if (this.refuses) {
-      this.refused += 1;
-      throw new Error(`${this.name} refuses`);
-    }
-    this.got.push(...idsOf(events));
+  async add(events: readonly WebhookEvent[]): Promise<Added> {
+    const taken = this.refuses ? events.slice(0, this.takes) : events;
+    this.got.push(...idsOf(taken));
+    if (!this.refuses) return { kind: "added" };
+    this.refused += 1;
+    return { kind: "refused", events: taken.length, error: new Error(`${this.name} refuses`) };
   }
 }
 
-function startMover(outbox: Partial<MoverOptions["outbox"]>, destinations: readonly Destination[] = []) {
+function startMover(
+  outbox: Partial<MoverOptions["outbox"]>,
+  destinations: readonly Destination[] = [],
+  tend = async (_room: string) => true,
+) {
   const failures: string[] = [];
   const mover = new Mover({
     outbox: {
@@ -51,7 +57,7 @@ function startMover(outbox: Partial<MoverOptions["outbox"]>, destinations: reado
       ...outbox,
     },
     destinations,
-    tend: async () => true,
+    tend,
     look: async () => undefined,
     dropped: expect.fail,
     failed: (_where, error) => failures.push(String(error)),
@@ -127,6 +133,47 @@ describe("moving events of webhooks", () => {
     await eventually(() => expect(rooms["chat:1"]).toEqual([]), AGAIN);
     expect(chat.got).toEqual(["m1", "m2", "m4"]);
     expect(all.got).toHaveLength(4);
+  });
+
+  it("[G4] what a queue took before it refused is not moved there twice, in whichever room it was", async () => {
+    const rooms = { "chat:1": [message(1), message(2)], "chat:2": [message(3), message(4)], "chat:3": [message(5)] };
+    const all = new Queue("all");
+    all.refuses = true;
+    all.takes = 3;
+    const { mover } = startMover(outboxes(rooms), [all]);
+    for (const room of Object.keys(rooms)) mover.touched(room);
+    await eventually(() => expect(all.refused).toBe(1));
+    expect(all.got).toEqual(["m1", "m2", "m3"]);
+    await eventually(() => expect(rooms["chat:1"]).toEqual([]));
+    all.refuses = false;
+    await eventually(() => expect(Object.values(rooms).flat()).toEqual([]), AGAIN);
+    expect(all.got).toEqual(["m1", "m2", "m3", "m4", "m5"]);
+  });
+
+  it("[G9] what another node holds is looked at again after a while, not at once", async () => {
+    let looks = 0;
+    const take = async (): Promise<Taken> => {
+      looks += 1;
+      return { kind: "busy" };
+    };
+    const { mover } = startMover({ take });
+    // As many as one turn takes: more are not waited for.
+    for (let room = 0; room < 100; room++) mover.touched(`chat:${room}`);
+    await eventually(() => expect(looks).toBeGreaterThan(100), AGAIN);
+    expect(looks).toBe(200);
+  });
+
+  it("[G4] a dead node's room that cannot be tended keeps no other from being looked at", async () => {
+    const rooms = { "_node:ill": [message(1)], "chat:due": [message(2)] };
+    const all = new Queue("all");
+    const claimDue = async () => Object.keys(rooms).map((room) => ({ room, claim: "1" }));
+    const tend = async (room: string) => {
+      if (room === "_node:ill") throw new Error("refused");
+      return true;
+    };
+    const { failures } = startMover({ ...outboxes(rooms), claimDue }, [all], tend);
+    await eventually(() => expect(all.got).toContain("m2"), AGAIN);
+    expect(failures).toEqual(["Error: refused"]);
   });
 
   it("[G4] events whose removal is refused are in the queues once, and leave later", async () => {

@@ -65,6 +65,17 @@ describe("[G7] a delivery", () => {
     expect(paths).toEqual(["/in", "/in", "/in", "/in", "/in"]);
   });
 
+  it("is taken once 2xx came, though the answer behind it breaks", async () => {
+    let asked = 0;
+    const url = await serve((_request, response) => {
+      asked += 1;
+      response.writeHead(asked === 1 ? 200 : 500, { "content-length": 100 }).write("half of");
+      setImmediate(() => response.destroy());
+    });
+    await postSigned(endpointAt(url), "msg_1", "{}", NEVER);
+    await expect(postSigned(endpointAt(url), "msg_1", "{}", NEVER)).rejects.toThrow("the endpoint answered 500");
+  });
+
   it("ends in its time, whatever is not answered, and reads no answer without end", async () => {
     const silent = await serve(() => undefined);
     await expect(postSigned(endpointAt(silent, 100), "msg_1", "{}", NEVER)).rejects.toThrow(
