@@ -25,8 +25,9 @@ ENV MALLOC_ARENA_MAX=1
 WORKDIR /app
 COPY --from=production /app/node_modules node_modules
 COPY --from=build /app/dist dist
-COPY package.json ./
-COPY web/demo web/demo
+# Readable for that user, whatever the umask of the checkout was.
+COPY --chown=node package.json ./
+COPY --chown=node web/demo web/demo
 USER node
 # Public (Socket.IO, the demo) and private (health, metrics, drain).
 EXPOSE 3000 9464

@@ -288,7 +288,8 @@ class Node implements RoomcastNode {
     this.#sockets.open();
     if (!this.#public.listening) await listen(this.#public, port, host);
     if (this.#api !== undefined && api.kind === "own-port") await listen(this.#api, api.port, host);
-    this.#phase = "running";
+    // Asked to drain while it waited for Redis, it stays unready.
+    if (this.#phase === "starting") this.#phase = "running";
     const addresses = {
       port: portOf(this.#public),
       adminPort: portOf(this.#admin),
@@ -305,7 +306,10 @@ class Node implements RoomcastNode {
 
   drain(): Promise<void> {
     this.#phase = "draining";
-    this.#drained ??= this.#sockets.drain(this.#config.drainSeconds * 1_000);
+    // Whoever still comes after a drain is handed over by the next one.
+    this.#drained ??= this.#sockets.drain(this.#config.drainSeconds * 1_000).finally(() => {
+      this.#drained = undefined;
+    });
     return this.#drained;
   }
 

@@ -76,7 +76,18 @@ function signingSecret(text: string): Uint8Array | undefined {
 function redisUrl(text: string): string | undefined {
   if (text === "memory:") return text;
   const url = URL.parse(text);
-  return url !== null && /^rediss?:$/.test(url.protocol) && url.hostname !== "" ? text : undefined;
+  const isServer = url !== null && /^rediss?:$/.test(url.protocol) && url.hostname !== "";
+  return isServer && /^\/?0?$/.test(url.pathname) && isEscaped(url.username + url.password) ? text : undefined;
+}
+
+/** Whether it can be read as what was escaped for a URL. */
+function isEscaped(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function httpUrl(text: string): URL | undefined {
@@ -153,7 +164,10 @@ export const VARIABLES = {
   ADMIN_PORT: required(port, 9464, "private port: `/livez`, `/readyz`, `/metrics`, `POST /drain`; 0: any free one"),
   API_PORT: optional(port, "the public port", "a port of its own for `/v1`"),
   REDIS_URL: optional(
-    parsed(redisUrl, "must be redis://host:port, rediss://host:port or memory:"),
+    parsed(
+      redisUrl,
+      "must be redis://host:port, rediss://host:port or memory:, and of database 0: REDIS_PREFIX keeps clusters apart",
+    ),
     "",
     "`redis://` or `rediss://`: Redis 7 or newer, or Valkey. `memory:`, and outside production also none: everything in memory, one node. In production it must be set",
     true,
@@ -256,7 +270,7 @@ export const VARIABLES = {
   MAX_HELD_BYTES: limit(MIB, KIB, 1024 * MIB, "bytes of live messages held for one joining reader or repairing feed"),
   MAX_OUTBOUND_BYTES: limit(
     MIB,
-    64 * KIB,
+    256 * KIB,
     1024 * MIB,
     "bytes that one connection may be owed before its readers leave the live stream",
   ),

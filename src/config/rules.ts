@@ -88,6 +88,12 @@ const RULES: readonly Rule[] = [
     broken: (values) => values.MAX_CONNECTIONS_PER_ADDRESS !== undefined && values.TRUSTED_PROXIES === undefined,
   },
   {
+    between: ["MAX_OUTBOUND_BYTES", "MAX_PAYLOAD_BYTES"],
+    problem:
+      "MAX_OUTBOUND_BYTES must not be less than MAX_PAYLOAD_BYTES: one answer would close the connection it is for",
+    broken: (values) => values.MAX_OUTBOUND_BYTES < values.MAX_PAYLOAD_BYTES,
+  },
+  {
     between: ["PRESENCE_EVENTS_UP_TO_MEMBERS", "PRESENCE_EVENTS_AGAIN_BELOW_MEMBERS"],
     problem: "PRESENCE_EVENTS_AGAIN_BELOW_MEMBERS must not be more than PRESENCE_EVENTS_UP_TO_MEMBERS",
     broken: (values) => values.PRESENCE_EVENTS_AGAIN_BELOW_MEMBERS > values.PRESENCE_EVENTS_UP_TO_MEMBERS,

@@ -38,6 +38,9 @@ function isSet(...variables: string[]): boolean {
 /** What all nodes share. What the user has set stays; this cluster is for development, whatever NODE_ENV says. */
 function nodeEnv(redisUrl: string): Record<string, string> {
   const env: Record<string, string> = { NODE_ENV: "development", REDIS_URL: redisUrl };
+  // Of nodes elsewhere: the one would contradict what was found, and of the other all nodes would want the same port.
+  env.REDIS_URL_FILE = "";
+  env.API_PORT = "";
   if (!isSet("DEMO")) env.DEMO = "on";
   if (!isSet("LOG_LEVEL")) env.LOG_LEVEL = "warn";
   if (!isSet("DRAIN_SECONDS")) env.DRAIN_SECONDS = DRAIN_SECONDS;

@@ -106,7 +106,7 @@ describeWithRedis("a client that stops reading", () => {
   });
 
   it("[G6] [G3] that is back in many rooms at once, and missed much in each, gets in and gets all of it", async () => {
-    const bound = 64 * 1024;
+    const bound = 256 * 1024;
     const cluster = await clusterKeeping(256 * MIB, { MAX_OUTBOUND_BYTES: String(bound) });
     const rooms = Array.from({ length: 12 }, (_, index) => `chat:${index}`);
     const talker = await connectWitness(cluster.urls[0] ?? "");
@@ -114,7 +114,7 @@ describeWithRedis("a client that stops reading", () => {
     for (const room of rooms) {
       places.set(room, (await talker.ok("joinRoom", { room })).position);
       for (const id of ["a", "b", "c", "d"]) {
-        await talker.ok("sendMessage", { room, id, data: BODY.slice(0, 15_000) });
+        await talker.ok("sendMessage", { room, id, data: BODY.slice(0, 60_000) });
       }
     }
     const back = await connectWitness(cluster.urls[0] ?? "", { transports: ["polling"], reconnection: false });

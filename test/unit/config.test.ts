@@ -141,6 +141,10 @@ describe("wrong values", () => {
     ["API_PORT", "1e3"],
     ["REDIS_URL", "http://redis"],
     ["REDIS_URL", "redis://"],
+    ["REDIS_URL", "redis://redis:6379/1"],
+    ["REDIS_URL", "redis://redis/rooms"],
+    ["REDIS_URL", "redis://user:50%@redis"],
+    ["MAX_OUTBOUND_BYTES", "65536"],
     ["REDIS_PREFIX", "a{b"],
     ["REDIS_PREFIX", "a b"],
     ["REDIS_PREFIX", "a\u0007b"],
@@ -189,6 +193,10 @@ describe("wrong values", () => {
     ]);
     expect(problems({ PORT: "4000", ADMIN_PORT: "4000" })).toEqual([expect.stringContaining("ADMIN_PORT")]);
     expect(problems({ API_PORT: "4000", ADMIN_PORT: "4000" })).toEqual([expect.stringContaining("API_PORT")]);
+    expect(problems({ MAX_OUTBOUND_BYTES: "262144", MAX_PAYLOAD_BYTES: "262145" })).toEqual([
+      expect.stringContaining("MAX_OUTBOUND_BYTES must not be less than MAX_PAYLOAD_BYTES"),
+    ]);
+    parseConfig({ MAX_OUTBOUND_BYTES: "262144", MAX_PAYLOAD_BYTES: "262144" });
     expect(problems({ PRESENCE_EVENTS_UP_TO_MEMBERS: "10" })).toEqual([
       expect.stringContaining("PRESENCE_EVENTS_AGAIN_BELOW_MEMBERS"),
     ]);
@@ -204,11 +212,11 @@ describe("secrets from files", () => {
 
   test("every secret variable has the form, and others have not", () => {
     const config = parseConfig({
-      REDIS_URL_FILE: file("redis", "rediss://user:password@redis:6380/1\n"),
+      REDIS_URL_FILE: file("redis", "rediss://user:password@redis:6380/0\n"),
       API_KEYS_FILE: file("keys", "one,two"),
       PORT_FILE: file("port", "x"),
     });
-    expect(config.redis).toEqual({ kind: "server", url: "rediss://user:password@redis:6380/1", tls: undefined });
+    expect(config.redis).toEqual({ kind: "server", url: "rediss://user:password@redis:6380/0", tls: undefined });
     expect(config.api).toEqual({ kind: "public-port", keys: ["one", "two"] });
   });
 
