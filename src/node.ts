@@ -190,7 +190,12 @@ class Node implements RoomcastNode {
       deadLetters: this.#store.webhooks?.dead ?? NO_DEAD_LETTERS,
       timeoutMs: config.limits.requestTimeoutMs,
       batchBytes: config.limits.maxBatchBytes,
-      failed: (call, requestId, error) => log.error({ request: call, requestId, err: error }, "a request failed"),
+      served: (call) => metrics.apiCallServed(call),
+      refused: (code) => metrics.apiCallRefused(code),
+      failed: (call, requestId, error) => {
+        metrics.apiCallRefused("internal");
+        log.error({ request: call, requestId, err: error }, "a request failed");
+      },
     };
     this.rooms = new EmbeddedRooms({ rooms, moderation, timeoutMs: config.limits.requestTimeoutMs });
     const slow = httpTimeouts(config.limits.handshakeTimeoutMs);

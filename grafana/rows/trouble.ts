@@ -60,6 +60,20 @@ export function trouble(): Panel[] {
       queries: [{ expr: sumBy("request", perSecond("roomcast_requests_refused_total")), legend: "{{request}}" }],
     }),
     graph({
+      title: "HTTP API calls",
+      description: "Calls of /v1 by the application's servers that were carried out.",
+      unit: "cps",
+      width: 8,
+      queries: [{ expr: sumBy("call", perSecond("roomcast_api_calls_total")), legend: "{{call}}" }],
+    }),
+    graph({
+      title: "HTTP API calls refused by code",
+      description: "unavailable: Redis is away. internal: a fault of ours. unauthorized: a wrong API key.",
+      unit: "cps",
+      width: 8,
+      queries: [{ expr: sumBy("code", perSecond("roomcast_api_calls_refused_total")), legend: "{{code}}" }],
+    }),
+    graph({
       title: "Connections refused by code",
       description: "token_expired or unauthorized in numbers: whoever makes the tokens has another secret or clock.",
       unit: "cps",

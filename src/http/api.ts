@@ -1,15 +1,15 @@
-import express, { type Express, type RequestHandler, type Response, Router } from "express";
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response, Router } from "express";
 import helmet from "helmet";
 import type { ApiKeys } from "../auth/api-keys.ts";
 import type { CallName } from "../calls.ts";
-import { RoomcastError } from "../errors.ts";
+import { type ErrorCode, RoomcastError } from "../errors.ts";
 import type { Logger } from "../telemetry/log.ts";
 import type { ApiRates } from "./api-rates.ts";
 import { callRoutes } from "./call.ts";
 import { descriptionRoutes } from "./description.ts";
 import { type ModerationOfRooms, moderatingCalls } from "./moderation.ts";
 import { type NodesOfCluster, nodeCalls } from "./nodes.ts";
-import { notFound, problemHandler } from "./problem.ts";
+import { asRoomcastError, notFound, problemHandler } from "./problem.ts";
 import { type RoomsOfApplication, roomCalls } from "./rooms.ts";
 import { type DeadLettersOfApplication, webhookCalls } from "./webhooks.ts";
 
@@ -27,6 +27,10 @@ export interface ApiOptions {
   readonly timeoutMs: number;
   /** Most bytes of a batch of messages. */
   readonly batchBytes: number;
+  /** A call was carried out. */
+  served(call: CallName): void;
+  /** A call was answered with an error. */
+  refused(code: ErrorCode): void;
   /** A part of a call broke. */
   failed(call: CallName, requestId: string, error: unknown): void;
 }
@@ -50,7 +54,7 @@ function keyOf(response: Response): string {
 
 /** Everything under `/v1`, for the application's own servers: nothing without one of the API keys. */
 export function apiRoutes(options: ApiOptions): Router {
-  const { apiKeys, moderation, nodes, rooms, deadLetters, timeoutMs, failed } = options;
+  const { apiKeys, moderation, nodes, rooms, deadLetters, timeoutMs, served, failed } = options;
   const router = Router();
   router.use((_request, response, next) => {
     response.set("Cache-Control", "no-store");
@@ -69,9 +73,18 @@ export function apiRoutes(options: ApiOptions): Router {
     ...webhookCalls(deadLetters),
   };
   const bodyBytes = (name: CallName) => (name === "sendMessages" ? options.batchBytes : MAX_BODY_BYTES);
-  router.use(callRoutes(handlers, { timeoutMs, bodyBytes, keyOf, spend, failed }));
+  router.use(callRoutes(handlers, { timeoutMs, bodyBytes, keyOf, spend, served, failed }));
   router.use(notFound);
+  router.use(refusals(options));
   return router;
+}
+
+/** Tells which error a call was answered with, whatever the place that it comes from. */
+function refusals({ refused }: ApiOptions): ErrorRequestHandler {
+  return (error: unknown, _request, _response, next) => {
+    refused(asRoomcastError(error).code);
+    next(error);
+  };
 }
 
 /** The Express application of `API_PORT`, where `/v1` has a port of its own. */

@@ -36,6 +36,7 @@ export interface CallOptions {
   keyOf(response: Response): string;
   /** Takes from the budget of the API key, and tells what is left in the answer. Throws `rate_limited`. */
   spend(response: Response, count: number): void;
+  served(name: CallName): void;
   /** A part of a call broke; `requestId` is told in its answer. */
   failed(name: CallName, requestId: string, error: unknown): void;
 }
@@ -74,6 +75,7 @@ function handle<Name extends CallName>(name: Name, handler: Handler<Name>, optio
     try {
       const answer = await within.whole(Promise.resolve(handler(input, caller)));
       response.status(row.status).json(answer);
+      options.served(name);
     } finally {
       stop();
     }

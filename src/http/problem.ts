@@ -35,7 +35,7 @@ function statusOf(error: unknown): number | undefined {
 }
 
 /** Errors of Express and its parsers are the caller's where their status says so; everything else is ours. */
-function asRoomcastError(error: unknown): RoomcastError {
+export function asRoomcastError(error: unknown): RoomcastError {
   if (error instanceof RoomcastError) return error;
   const status = statusOf(error);
   if (status === 413) return new RoomcastError("payload_too_large", "the body is too large");

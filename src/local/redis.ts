@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { installedRedis, type RedisBinary, type Say, unpackedRedis } from "./redis-binary.ts";
 import { startRedisContainer } from "./redis-container.ts";
 import { startRedisProcess } from "./redis-process.ts";
@@ -27,12 +28,17 @@ async function startedContainer(say: Say): Promise<LocalRedis | undefined> {
   return container && { ...container, inContainer: true };
 }
 
+/** Of a file that names a server; rejected with its name where it cannot be read. */
+function textOf(file: string | undefined): string | undefined {
+  return file ? readFileSync(file, "utf8").trim() : undefined;
+}
+
 /**
- * Finds a Redis, in this order: `REDIS_URL`; a server program on the PATH, started privately; a container, where a Docker
+ * Finds a Redis, in this order: `REDIS_URL` or its file; a server program on the PATH, started privately; a container, where a Docker
  * engine answers; Debian's packages, unpacked into a cache folder. Nothing where none of these can be had.
  */
 export async function findRedis(say: Say): Promise<LocalRedis | undefined> {
-  const url = process.env.REDIS_URL;
+  const url = process.env.REDIS_URL || textOf(process.env.REDIS_URL_FILE);
   if (url) return { url, label: "the Redis of REDIS_URL", inContainer: false, stop: async () => undefined };
   return (
     (await started(await installedRedis(say), say)) ??

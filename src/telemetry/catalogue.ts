@@ -1,3 +1,4 @@
+import { CALLS } from "../calls.ts";
 import { ERRORS } from "../errors.ts";
 import type { ResyncReason } from "../feed/feed-counts.ts";
 import { REQUESTS } from "../protocol.ts";
@@ -113,6 +114,16 @@ export const METRICS = {
     kind: "counter",
     help: "Requests answered with an error",
     labels: { request: Object.keys(REQUESTS), code: CODES },
+  },
+  roomcast_api_calls_total: {
+    kind: "counter",
+    help: "Calls of the HTTP API that were carried out",
+    labels: { call: Object.keys(CALLS) },
+  },
+  roomcast_api_calls_refused_total: {
+    kind: "counter",
+    help: "Calls of the HTTP API answered with an error, and messages of a batch that broke",
+    labels: { code: CODES },
   },
   roomcast_rate_limited_total: {
     kind: "counter",

@@ -1,4 +1,5 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
+import type { CallName } from "../calls.ts";
 import type { CanaryCounts } from "../canary/canary.ts";
 import type { Pair } from "../canary/pairs.ts";
 import type { ErrorCode } from "../errors.ts";
@@ -95,6 +96,8 @@ export class Metrics implements FeedCounts, CanaryCounts {
   #canariesFailed = 0;
   readonly #requests = new LabelledCounts({ request: Object.keys(REQUESTS) });
   readonly #requestsRefused = new LabelledCounts(METRICS.roomcast_requests_refused_total.labels);
+  readonly #apiCalls = new LabelledCounts(METRICS.roomcast_api_calls_total.labels);
+  readonly #apiCallsRefused = new LabelledCounts(METRICS.roomcast_api_calls_refused_total.labels);
   readonly #connects = new LabelledCounts({ transport: TRANSPORTS });
   readonly #disconnects = new LabelledCounts({ reason: DISCONNECT_REASONS });
   readonly #connectionsRefused = new LabelledCounts(METRICS.roomcast_connections_refused_total.labels);
@@ -192,6 +195,14 @@ export class Metrics implements FeedCounts, CanaryCounts {
     if (code === "rate_limited") this.#rateLimited.add("requests");
   }
 
+  apiCallServed(call: CallName): void {
+    this.#apiCalls.add(call);
+  }
+
+  apiCallRefused(code: ErrorCode): void {
+    this.#apiCallsRefused.add(code);
+  }
+
   /** A rate was reached, and something refused or ended for it. */
   rateLimited(limit: Exclude<RateLimit, "requests">): void {
     this.#rateLimited.add(limit);
@@ -272,6 +283,8 @@ export class Metrics implements FeedCounts, CanaryCounts {
       roomcast_emits_total: { collect: (put) => this.#rooms.collectTotals(put) },
       roomcast_requests_total: counted(this.#requests),
       roomcast_requests_refused_total: counted(this.#requestsRefused),
+      roomcast_api_calls_total: counted(this.#apiCalls),
+      roomcast_api_calls_refused_total: counted(this.#apiCallsRefused),
       roomcast_rate_limited_total: counted(this.#rateLimited),
       roomcast_join_duration_seconds: this.#join,
       roomcast_history_duration_seconds: this.#history,

@@ -139,6 +139,23 @@ describe("the feeds of a node", () => {
     expect(Math.max(...log.checks, ...log.looks)).toBeLessThanOrEqual(500);
   });
 
+  it("[G5] after a failover all feeds are compared again soon, also those that had nothing to be told at first", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    onTestFinished(() => {
+      vi.useRealTimers();
+    });
+    const log = new QuietLog();
+    const { feeds, open } = feedsOver(log);
+    await open(300);
+    feeds.recount(performance.now() + 60_000);
+    for (let second = 0; second < 2; second++) {
+      vi.advanceTimersByTime(1_000);
+      await turn();
+      await turn();
+    }
+    expect(log.compared.size).toBe(300);
+  });
+
   it("[G9] feeds that stay are compared again and again, though more come each turn than a turn takes", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     onTestFinished(() => {

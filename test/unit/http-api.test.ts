@@ -33,6 +33,7 @@ async function start(
     unblock: record("unblock"),
     ...over,
   };
+  const counted: string[] = [];
   const apiKeys = new ApiKeys(["key-1", "key-2"]);
   const options = {
     apiKeys,
@@ -43,6 +44,8 @@ async function start(
     deadLetters: NO_DEAD_LETTERS,
     timeoutMs,
     batchBytes: 10_000,
+    served: (call: string) => void counted.push(call),
+    refused: (code: string) => void counted.push(code),
     failed: () => undefined,
   };
   const server = createServer(apiApp(options, createLogger("silent", "n1")));
@@ -56,24 +59,25 @@ async function start(
     const answer = await fetch(`${origin}${path}`, { method, headers: authorization === "" ? {} : { authorization } });
     return { status: answer.status, headers: answer.headers, body: (await answer.json()) as Record<string, unknown> };
   };
-  return { ask, calls };
+  return { ask, calls, counted };
 }
 
 describe("[G7] /v1", () => {
   test("nothing without one of the API keys, whatever the path", async () => {
-    const { ask, calls } = await start();
+    const { ask, calls, counted } = await start();
     for (const authorization of ["", "Bearer", "Bearer key-3", "Basic key-1", "bearer  key-1", "Bearer key-1 key-2"]) {
       for (const path of ["/v1/rooms/chat:1", "/v1/nowhere"]) {
         expect(await ask(path, { authorization })).toMatchObject({ status: 401, body: { code: "unauthorized" } });
       }
     }
     expect(calls).toEqual([]);
+    expect([counted.length, new Set(counted)]).toEqual([12, new Set(["unauthorized"])]);
     expect((await ask("/v1/nowhere")).status).toBe(404);
     expect((await ask("/v1/rooms/chat:1", { method: "POST" })).status).toBe(404);
   });
 
   test("names and seconds arrive as they were meant", async () => {
-    const { ask, calls } = await start();
+    const { ask, calls, counted } = await start();
     const room = encodeURIComponent("chat:ü/1?x#");
     const user = encodeURIComponent("a b/%2F..");
     await ask(`/v1/rooms/${room}/members/${user}`);
@@ -90,6 +94,10 @@ describe("[G7] /v1", () => {
       ["disconnect", "a b/%2F..", 9],
       ["unblock", "a b/%2F.."],
     ]);
+    expect(counted).toHaveLength(6);
+    await ask("/v1/rooms/a%00b");
+    await ask("/v1/nowhere");
+    expect(counted.slice(6)).toEqual(["bad_request", "not_found"]);
   });
 
   test("names that no room or user can have, and seconds that are none, are refused by the field", async () => {
