@@ -62,9 +62,8 @@ export class Feeds {
   readonly #pages = new Map<string, Promise<Page>>();
   readonly #surroundings: FeedSurroundings;
   readonly #stopRounds: () => void;
-  readonly #recounted = new Set<Feed>();
-  /** In seconds. */
-  #recountedFor = 0;
+  /** Seconds since the last recount. */
+  #recountedFor = Number.POSITIVE_INFINITY;
   readonly #rounds = new Rounds(() => this.#open.values());
   #checking = false;
   #closed = false;
@@ -135,16 +134,13 @@ export class Feeds {
   }
 
   /**
-   * The store may have lost the last changes of presence. Nodes put them right without a word, each when it has noticed: all rooms
-   * are compared again and again for a while, also those that have nothing to be told now. When first, is for the caller to say: once its own part is done.
+   * The store may have lost the last changes of presence. Nodes put them right without a word, each when it has noticed: all
+   * rooms are compared again and again for a while, also those that have nothing to be told now. When first, is for the caller
+   * to say: once its own part is done.
    * `keptUntil`: what was heard before that moment, by `performance.now()`, the store has.
    */
   recount(keptUntil: number): void {
-    this.#recounted.clear();
-    for (const { feed } of this.#open.values()) {
-      feed.recount(keptUntil);
-      this.#recounted.add(feed);
-    }
+    for (const { feed } of this.#open.values()) feed.recount(keptUntil);
     this.#recountedFor = 0;
   }
 
@@ -257,10 +253,7 @@ export class Feeds {
   /** A share of all feeds a second, so that each has its turn and none of them costs a burst. */
   #nextRound(): void {
     this.#recountedFor += 1;
-    if (RECOUNTED_AFTER_S.includes(this.#recountedFor)) {
-      for (const feed of this.#recounted) if (this.get(feed.room) === feed) this.#suspect(feed);
-    }
-    if (this.#recountedFor > (RECOUNTED_AFTER_S.at(-1) ?? 0)) this.#recounted.clear();
+    if (RECOUNTED_AFTER_S.includes(this.#recountedFor)) this.suspectAll();
     const share = Math.min(CHECKS_PER_TURN, Math.ceil(this.#open.size / CHECK_EVERY_S));
     for (const { feed } of this.#rounds.take(share)) if (this.get(feed.room) === feed) this.#suspect(feed);
   }
