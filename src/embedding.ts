@@ -63,7 +63,7 @@ export interface RoomcastNode {
   start(): Promise<Addresses>;
   /** From now on these policies hold, for who is connected too: rooms that they close are left, with `removed`. */
   replaceRoomTypes(types: RoomTypes): void;
-  /** Takes itself out of the balancer and hands its connections over, spread over `DRAIN_SECONDS`. Once only. */
+  /** Takes itself out of the balancer and hands its connections over, spread over `DRAIN_SECONDS`. While that is under way: the same one. */
   drain(): Promise<void>;
   /** Drains, closes the HTTP server, whoever made it, and lets go of everything else. */
   stop(): Promise<void>;

@@ -6,7 +6,7 @@ import { ask } from "./run-command.ts";
 import { ended, endProcess, spawnTied } from "./tied-process.ts";
 
 /** The image where nothing else is asked for by `REDIS_IMAGE`: Valkey's licence lets everybody use it. */
-export const DEFAULT_IMAGE = "valkey/valkey:8";
+const DEFAULT_IMAGE = "valkey/valkey:8";
 const ENGINE_TIMEOUT_MS = 3_000;
 const PULL_TIMEOUT_MS = 90_000;
 const START_TIMEOUT_MS = 20_000;

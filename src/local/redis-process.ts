@@ -23,7 +23,7 @@ export const REDIS_SETTINGS = [
 ];
 
 /** Whether a Redis answers PING on this loopback port, now. One that is still loading its file does not count. */
-export async function answersPing(port: number): Promise<boolean> {
+async function answersPing(port: number): Promise<boolean> {
   return await new Promise((resolve) => {
     const socket = connect({ port, host: "127.0.0.1" }, () => socket.write("PING\r\n"));
     const finish = (answers: boolean) => {

@@ -100,7 +100,7 @@ export class MemoryLog implements RoomLog {
     return new Set(changed.map(({ room }) => room));
   }
 
-  /** The room, made with a new epoch where there is none, and kept for as long as Redis would keep it. */
+  /** The room, made with a new epoch where there is none, and kept for a while longer than anything in it. */
   open(name: string, retention: Retention): MemoryRoom {
     this.#sweep();
     let room = this.#rooms.get(name);

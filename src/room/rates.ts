@@ -2,8 +2,7 @@ import type { Feed } from "../feed/feed.ts";
 import { Budget, type Rate } from "./budget.ts";
 
 /** What is counted, per connection: each kind has a budget of its own. */
-export const RATE_KINDS = ["join", "send", "signal", "read", "state", "moderate", "renew"] as const;
-export type RateKind = (typeof RATE_KINDS)[number];
+export type RateKind = "join" | "send" | "signal" | "read" | "state" | "moderate" | "renew";
 
 export type RateLimits = Readonly<Record<RateKind, Rate>>;
 

@@ -16,10 +16,6 @@ export class Places<Holder extends object> {
     this.#maxPerUser = maxPerUser;
   }
 
-  get taken(): number {
-    return this.#taken;
-  }
-
   /** Throws `too_many_connections`. */
   take(holder: Holder, user: string): void {
     if (this.#holders.has(holder)) return;

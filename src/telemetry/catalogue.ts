@@ -41,7 +41,7 @@ export const DISCONNECT_REASONS = [
   "other",
 ] as const;
 export const TRANSPORTS = ["websocket", "polling"] as const;
-export const RATE_LIMITS = ["requests", "room", "frames", "refusals", "connections"] as const;
+export const RATE_LIMIT_KINDS = ["requests", "room", "frames", "refusals", "connections"] as const;
 export const RECOVERY_OUTCOMES = every<RecoveryOutcome>({ recovered: true, reload: true, forbidden: true });
 export const RESYNC_REASONS = every<ResyncReason>({ epoch: true, behind: true, log_unavailable: true });
 
@@ -128,7 +128,7 @@ export const METRICS = {
   roomcast_rate_limited_total: {
     kind: "counter",
     help: "What was refused or ended because of a rate, by the limit that was reached",
-    labels: { limit: RATE_LIMITS },
+    labels: { limit: RATE_LIMIT_KINDS },
   },
   roomcast_join_duration_seconds: {
     kind: "histogram",

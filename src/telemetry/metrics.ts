@@ -10,7 +10,7 @@ import {
   DISCONNECT_REASONS,
   METRICS,
   type MetricName,
-  RATE_LIMITS,
+  RATE_LIMIT_KINDS,
   RECOVERY_OUTCOMES,
   REDIS_ROLES,
   RESYNC_REASONS,
@@ -22,7 +22,7 @@ import { PlainHistogram } from "./plain-histogram.ts";
 import { RoomMetrics } from "./room-metrics.ts";
 
 export type RedisRole = (typeof REDIS_ROLES)[number];
-export type RateLimit = (typeof RATE_LIMITS)[number];
+export type RateLimit = (typeof RATE_LIMIT_KINDS)[number];
 
 /** What is known by asking when somebody scrapes. */
 export interface Gauges {
@@ -101,7 +101,7 @@ export class Metrics implements FeedCounts, CanaryCounts {
   readonly #connects = new LabelledCounts({ transport: TRANSPORTS });
   readonly #disconnects = new LabelledCounts({ reason: DISCONNECT_REASONS });
   readonly #connectionsRefused = new LabelledCounts(METRICS.roomcast_connections_refused_total.labels);
-  readonly #rateLimited = new LabelledCounts({ limit: RATE_LIMITS });
+  readonly #rateLimited = new LabelledCounts({ limit: RATE_LIMIT_KINDS });
   readonly #recoveries = new LabelledCounts({ outcome: RECOVERY_OUTCOMES });
   readonly #resyncs = new LabelledCounts({ reason: RESYNC_REASONS });
   readonly #redisReconnects = new LabelledCounts({ role: REDIS_ROLES });

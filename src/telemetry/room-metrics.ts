@@ -6,7 +6,7 @@ import { RoomsBySize } from "./rooms-by-size.ts";
 
 /** How much busier than a room that has a series another one must be to take its place: series shall not flicker. */
 const STAY_FACTOR = 2;
-/** Most room types with a series of their own beside the configured ones; clients choose the names of rooms, and so of types. */
+/** With so many room types, only configured ones get a series of their own: clients choose the names of rooms, and so of types. */
 const MOST_TYPES = 50;
 /** The label of everything that has no series of its own. No room can have this name. */
 const OTHER = "_other";

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { freePort } from "../../src/local/ports.ts";
 import { RENEW_LIVES_EVERY_MS } from "../../src/log/limits.ts";
 import type { Appended, Position } from "../../src/log/room-log.ts";
 import { eventually } from "../support/eventually.ts";
@@ -27,7 +28,9 @@ async function allKeys({ redis, prefix }: RedisWorld): Promise<string[]> {
 
 describeWithRedis("the log's keys in Redis", () => {
   it("every key of a room has the slot of its channel, and every step stays in it", async () => {
-    const server = await startRedis({ settings: ["--cluster-enabled", "yes"] });
+    // By itself it takes the port 10,000 above its own, which may be somebody's.
+    const busPort = String(await freePort());
+    const server = await startRedis({ settings: ["--cluster-enabled", "yes", "--cluster-port", busPort] });
     const world = await redisWorld({ url: server.url });
     const { keys, redis, log, presence } = world;
     await redis.call("CLUSTER", "ADDSLOTSRANGE", 0, 16_383);

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import type * as z from "zod";
+import { parseRoomTypes } from "../../src/auth/room-types.ts";
 import { CALLS, type CallRow } from "../../src/calls.ts";
 import { ERRORS, errorsTable } from "../../src/errors.ts";
 import { REQUESTS, type RequestName } from "../../src/protocol.ts";
@@ -288,6 +289,55 @@ describe("docs/operations.md", () => {
     for (const [text, fields] of table) expect(sorted(fields), text).toEqual(sorted(known.get(text) ?? []));
     const allowed = new Set(byName(page, "| field |").keys());
     for (const [text, fields] of known) for (const field of fields) expect(allowed, text).toContain(field);
+  });
+});
+
+describe("room types in docs/operations.md", () => {
+  const table = rows("docs/operations.md", "| setting of a type |");
+  const presence = { upToMembers: 1_000_000, againBelowMembers: 0 };
+  /** Problems with a type that has one field of this value. */
+  const problems = (field: string, value: unknown): readonly string[] => {
+    const type = field.split(".").reduceRight((inner, name) => ({ [name]: inner }), value);
+    const parsed = parseRoomTypes({ chat: type }, presence);
+    return parsed.ok ? [] : parsed.problems;
+  };
+
+  it("has every field of the file, and no other", () => {
+    const [, schema = ""] = /^const typeSchema(.*?)^ {2}\.refine/ms.exec(read("src/auth/room-types.ts")) ?? [];
+    const named = new Set([...schema.matchAll(/^\s+(\w+): (?:z\b|grantsSchema)/gm)].map(([, name = ""]) => name));
+    expect(new Set(table.flatMap(([field]) => code(field).flatMap((path) => path.split("."))))).toEqual(named);
+  });
+
+  it("has the bounds to the last one", () => {
+    let bounded = 0;
+    for (const [cell, , bounds = ""] of table) {
+      const [field = ""] = code(cell);
+      const [, least, most] =
+        /^([\d,]+) to ([\d,]+)/.exec(bounds)?.map((text) => Number(text.replaceAll(",", ""))) ?? [];
+      if (least === undefined || most === undefined) continue;
+      bounded += 1;
+      for (const value of [least, most]) expect(problems(field, value), `${field} ${value}`).toEqual([]);
+      for (const value of [least - 1, most + 1]) expect(problems(field, value), `${field} ${value}`).toHaveLength(1);
+    }
+    expect(bounded).toBe(6);
+  });
+
+  it("has an example that is taken, with the defaults for what it leaves out", () => {
+    const [, example = ""] = /```json\n(\{\n {2}"chat".*?)```/s.exec(read("docs/operations.md")) ?? [];
+    const parsed = parseRoomTypes(JSON.parse(example), presence);
+    if (!parsed.ok) throw new Error(parsed.problems.join("; "));
+    const defaultOf = (path: string) => {
+      const [, text = ""] = table.find(([cell]) => code(cell).includes(path)) ?? [];
+      return Number.parseInt(text.replaceAll(",", ""), 10);
+    };
+    const { retention, maxMembers } = parsed.types.of("chat:1");
+    expect(retention).toEqual({
+      maxMessages: defaultOf("history.maxMessages"),
+      maxBytes: defaultOf("history.maxBytes"),
+      maxAgeMs: defaultOf("history.maxAgeSeconds") * 1_000,
+    });
+    expect(maxMembers).toBe(200);
+    expect(parsed.types.of("news:1").maxMembers).toBe(defaultOf("maxMembers"));
   });
 });
 
