@@ -2,16 +2,21 @@ import {
   createServer,
   type Server as HttpServer,
   type IncomingMessage,
+  type RequestListener,
   type ServerOptions,
   type ServerResponse,
 } from "node:http";
 import type { Server as HttpsServer } from "node:https";
+import type { Duplex } from "node:stream";
 import express from "express";
 import helmet from "helmet";
 import type { Logger } from "../telemetry/log.ts";
 import { type ApiOptions, apiRoutes } from "./api.ts";
 import { problemHandler } from "./problem.ts";
 import { type PublicAppOptions, publicApp } from "./public-app.ts";
+
+/** Where Socket.IO takes upgrades. */
+const SOCKET_IO = "/socket.io/";
 
 type Handler = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void;
 
@@ -38,16 +43,29 @@ export function publicServer(
 ): HttpServer | HttpsServer {
   if (app !== undefined) {
     if (options.api !== undefined) app.use("/v1", apiOfGuest(options.api, options.log));
-    if (server === undefined) return createServer(own, app);
+    if (server === undefined) return ownServer(own, app);
     if (server.listenerCount("request") === 0) server.on("request", app);
     return server;
   }
-  if (server === undefined) return createServer(own, publicApp(options));
+  if (server === undefined) return ownServer(own, publicApp(options));
   if (server.listenerCount("request") === 0) server.on("request", publicApp(options));
   else if (options.api !== undefined) {
     throw new TypeError("API_KEYS are set, and /v1 has no place: give createNode the Express app too, or set API_PORT");
   }
   return server;
+}
+
+function ownServer(own: ServerOptions, app: RequestListener): HttpServer {
+  return createServer(own, app).on("upgrade", ({ url = "" }: IncomingMessage, socket: Duplex) => {
+    if (!url.startsWith(SOCKET_IO)) refuseUpgrade(socket);
+  });
+}
+
+/** Nobody else answers it, no time-out of the HTTP server is for it any more, and its client may never close it. */
+function refuseUpgrade(socket: Duplex): void {
+  socket.on("error", () => socket.destroy());
+  socket.once("finish", () => socket.destroy());
+  socket.end("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 }
 
 /** An application of its own inside the other: settings, error handling and headers of either do not reach the other. */

@@ -1,13 +1,9 @@
 import { type IncomingMessage, ServerResponse, STATUS_CODES } from "node:http";
-import type { Server, Socket } from "socket.io";
 import type { AddressOf } from "../client-address.ts";
 import { ERRORS, RoomcastError } from "../errors.ts";
 import { Budget, type Rate } from "../room/budget.ts";
 import { sharedListener } from "../shared-listener.ts";
-
-/** An Engine.IO session, and what makes and watches them. */
-export type Engine = Server["engine"];
-export type EngineSession = Socket["conn"];
+import { type Engine, type EngineSession, queryOf, sessionIdOf } from "./engine.ts";
 
 /** How many sessions of one address may stand there unauthenticated beyond its limit, to be told why they are refused. */
 const HANDSHAKES_PER_ADDRESS = 100;
@@ -52,7 +48,8 @@ export class Admission {
   /** Stands before every request to Engine.IO; those of open sessions pass. */
   guard(engine: Engine): void {
     engine.use((request: IncomingMessage, response: unknown, next: () => void) => {
-      const refusal = isOfSession(request) ? undefined : this.#refusal(request);
+      ignoreJsonp(request);
+      const refusal = sessionIdOf(request) === "" ? this.#refusal(request) : undefined;
       if (refusal === undefined) return next();
       this.#options.refused(refusal);
       answer(request, response, refusal);
@@ -111,8 +108,9 @@ function tooMany(message: string, waitMs: number): RoomcastError {
   return new RoomcastError("too_many_connections", message, { retryAfterMs });
 }
 
-function isOfSession(request: IncomingMessage): boolean {
-  return (URL.parse(request.url ?? "", "http://node")?.searchParams.get("sid") ?? "") !== "";
+/** No client of this protocol polls by JSONP, whose bodies hide their packets from the bound on them: it is plain polling. */
+function ignoreJsonp(request: IncomingMessage): void {
+  Reflect.deleteProperty(queryOf(request), "j");
 }
 
 /** The error object as an HTTP answer. For an upgrade Engine.IO has no way to say a status: it is written by hand. */
@@ -131,6 +129,8 @@ function answer(request: IncomingMessage, response: unknown, error: RoomcastErro
   }
   const { socket } = request;
   socket.on("error", () => socket.destroy());
+  // Its client may never close it, and no time-out of the HTTP server is for it any more.
+  socket.once("finish", () => socket.destroy());
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${lines.join("")}\r\n${body}`);
 }

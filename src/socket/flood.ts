@@ -1,6 +1,6 @@
-import { EventEmitter } from "node:events";
+import type { IncomingMessage } from "node:http";
 import { Budget, type Rate } from "../room/budget.ts";
-import type { Engine, EngineSession } from "./admission.ts";
+import { type Engine, type EngineSession, sessionOf, websocketOf } from "./engine.ts";
 
 /** What stands between the packets of one polling request. */
 const SEPARATOR = "\u001e";
@@ -12,36 +12,57 @@ const SEPARATOR = "\u001e";
  */
 export function guardFrames(engine: Engine, rate: Rate | "off", ended: () => void): void {
   if (rate === "off") return;
+  /** Of sessions that may be upgraded: whether one more frame is too many, which ends the session. */
+  const counts = new WeakMap<object, () => boolean>();
   engine.on("connection", (session: EngineSession) => {
     const frames = new Budget(rate);
+    let isOver = false;
     const end = () => {
+      isOver = true;
       ended();
       cutOff(session);
     };
     const count = () => {
-      if (frames.take() !== undefined) end();
+      if (!isOver && frames.take() !== undefined) end();
+      return isOver;
     };
     session.on("packet", count);
-    countPings(session.transport, count);
-    if (session.transport.name === "polling") session.once("upgrade", (transport) => countPings(transport, count));
+    websocketOf(session.transport)?.on("ping", count);
+    if (session.transport.name === "polling") counts.set(session, count);
     boundPayloads(session, rate.burst, end);
+  });
+  watchUpgrades(engine, (session) => counts.get(session));
+}
+
+/**
+ * A session hears nothing of a websocket that is not yet its own, whatever it sends: it is counted from its first frame, also
+ * after an attempt that Engine.IO gave up and before its client has closed it.
+ */
+function watchUpgrades(engine: Engine, countOf: (session: object) => (() => boolean) | undefined): void {
+  const create: unknown = Reflect.get(engine, "createTransport");
+  if (typeof create !== "function") throw new TypeError("Engine.IO has no createTransport: upgrades cannot be watched");
+  Reflect.set(engine, "createTransport", (name: string, request: IncomingMessage) => {
+    const transport: EngineSession["transport"] = Reflect.apply(create, engine, [name, request]);
+    const session = sessionOf(engine, request);
+    const count = session && countOf(session);
+    const websocket = websocketOf(transport);
+    if (session === undefined || count === undefined || websocket === undefined) return transport;
+    const countFrame = () => {
+      if (count()) websocket.terminate();
+    };
+    websocket.on("ping", countFrame).on("message", countFrame);
+    session.once("upgrade", (upgraded) => {
+      // From now on the session hears of its frames itself.
+      if (upgraded === transport) websocket.off("message", countFrame);
+    });
+    return transport;
   });
 }
 
-function countPings(transport: object, count: () => void): void {
-  const websocket: unknown = Reflect.get(transport, "socket");
-  if (websocket instanceof EventEmitter) websocket.on("ping", count);
-}
-
 /** Closes a session without waiting for its client, which would go on sending meanwhile. */
-export function cutOff(session: EngineSession): void {
-  const websocket: unknown = Reflect.get(session.transport, "socket");
+function cutOff(session: EngineSession): void {
   session.close(true);
-  if (isTerminable(websocket)) websocket.terminate();
-}
-
-function isTerminable(value: unknown): value is { terminate(): void } {
-  return typeof value === "object" && value !== null && "terminate" in value;
+  websocketOf(session.transport)?.terminate();
 }
 
 /** Engine.IO makes an object of every packet of a polling request before it looks at the first: too many hold the loop. */

@@ -1,6 +1,6 @@
 import { type IncomingHttpHeaders, type IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "socket.io";
-import type { Engine } from "./admission.ts";
+import type { Engine } from "./engine.ts";
 
 /** Instead of the query, which names the transport for Engine.IO, and of what came beside the token: both were read. */
 const NOTHING = Object.freeze({});

@@ -1,6 +1,7 @@
 import type { Namespace, Socket } from "socket.io";
 import type { Identity, TokenVerifier } from "../auth/tokens.ts";
 import { RoomcastError, type WireError } from "../errors.ts";
+import type { EngineSession } from "./engine.ts";
 
 /** So many handshakes of one session may fail before it is ended: each costs the checking of a signature. */
 const MOST_FAILED = 10;
@@ -17,16 +18,19 @@ class RefusedConnection extends Error {
 
 /** The token that a client connects with: `auth: { token }`, or the header `Authorization: Bearer …`. */
 function takeToken({ handshake }: Socket): string {
-  const { auth, headers, query } = handshake;
+  const { auth } = handshake;
   const fromAuth: unknown = auth.token;
-  const bearer = /^Bearer (\S+)$/i.exec(headers.authorization ?? "")?.[1];
-  // The adapter answers `fetchSockets` of other nodes with the whole handshake, through Redis.
+  const { authorization, ...headers } = handshake.headers;
+  const bearer = /^Bearer (\S+)$/i.exec(authorization ?? "")?.[1];
+  // The adapter answers `fetchSockets` of other nodes with the whole handshake, through Redis. Headers and query are the session's
+  // own, by which its other namespaces and its next handshake are checked: they are left alone.
   const { token: _token, ...others } = auth;
   handshake.auth = others;
-  if (headers.authorization !== undefined) delete headers.authorization;
+  if (authorization !== undefined) handshake.headers = headers;
   // Not a way to connect, but some clients put it there.
-  if (query.token !== undefined) {
-    delete query.token;
+  if (handshake.query.token !== undefined) {
+    const { token: _inQuery, ...query } = handshake.query;
+    handshake.query = query;
     handshake.url = handshake.url.split("?", 1)[0] ?? "";
   }
   const token = typeof fromAuth === "string" && fromAuth !== "" ? fromAuth : bearer;
@@ -65,7 +69,7 @@ type Ends = Record<"passed" | "settled", () => void>;
 /** Verified identities by socket. Not in `socket.data`: the adapter would publish them. */
 export class Handshakes {
   readonly #identities = new WeakMap<Socket, Identity>();
-  readonly #attempts = new WeakMap<Socket["conn"], Attempts>();
+  readonly #attempts = new WeakMap<EngineSession, Attempts>();
   readonly #underWay = new WeakMap<Socket, Ends>();
   readonly #verifier: TokenVerifier;
   readonly #events: HandshakeEvents;

@@ -1,4 +1,5 @@
 import type { Server, Socket } from "socket.io";
+import type { EngineSession } from "./engine.ts";
 
 /** The namespace that Roomcast serves. */
 const MAIN = "/";
@@ -8,10 +9,10 @@ const MAIN = "/";
  * the door they are no strangers any more that may still have to authenticate.
  */
 export class KnownSessions {
-  readonly #sockets = new Map<Socket["conn"], number>();
+  readonly #sockets = new Map<EngineSession, number>();
   readonly #strangerMs: number;
   /** Sessions that no namespace has let in any more, each with what calls its end off. */
-  readonly #strangers = new Map<Socket["conn"], () => void>();
+  readonly #strangers = new Map<EngineSession, () => void>();
 
   /** `strangerMs`: for how long a session may stay that no namespace has let in any more, in milliseconds. */
   constructor(io: Server, strangerMs: number) {
@@ -47,7 +48,7 @@ export class KnownSessions {
     if (conn.readyState === "open") this.#endLater(conn);
   }
 
-  #endLater(conn: Socket["conn"]): void {
+  #endLater(conn: EngineSession): void {
     const timer = setTimeout(() => conn.close(), this.#strangerMs).unref();
     const callOff = () => {
       clearTimeout(timer);

@@ -40,7 +40,7 @@ export class OutboundBudget {
     this.#options = options;
     const { intervals, everybody } = options;
     this.#stops = [
-      intervals.every(LOOK_AT_ALL_MS, () => void this.#look(everybody())),
+      intervals.every(LOOK_AT_ALL_MS, () => void this.#look(new Set([...everybody(), ...this.#debtors]))),
       intervals.every(LOOK_MS, () => void this.#look(this.#debtors)),
     ];
   }

@@ -1,36 +1,23 @@
+import { ServerResponse } from "node:http";
+import type { Socket as TcpSocket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Server, Socket } from "socket.io";
+import type { Socket } from "socket.io";
 import { Frame } from "../feed/frame.ts";
 import type { ServerEvents } from "../protocol.ts";
 import type { Port } from "../room/connection.ts";
 import { sharedListener } from "../shared-listener.ts";
 import { DirectWrite } from "./direct-write.ts";
+import { type Engine, websocketOf } from "./engine.ts";
 import type { FdWriter } from "./fd-writer.ts";
 import type { Debtor, OutboundBudget } from "./outbound-budget.ts";
 import { isEncoded, isSignal, isVolatile, sizeOf } from "./packets.ts";
 import { corkCallback, corkTurn } from "./turn-cork.ts";
+import { Unread } from "./unread.ts";
 
 /** How often a connection that owes too much is looked at again, in milliseconds. */
 const LOOK_AGAIN_MS = 50;
 /** A connection that owes this many times its bound is closed. */
 const CLOSE_AT = 2;
-
-/** What we use of the websocket under Engine.IO's transport. */
-interface Websocket {
-  pause(): void;
-  resume(): void;
-  terminate(): void;
-}
-
-/** Engine.IO does not give it out by its types; polling has none. */
-function websocketOf(transport: object): Websocket | undefined {
-  const socket: unknown = Reflect.get(transport, "socket");
-  return isWebsocket(socket) ? socket : undefined;
-}
-
-function isWebsocket(value: unknown): value is Websocket {
-  return typeof value === "object" && value !== null && "pause" in value && "resume" in value && "terminate" in value;
-}
 
 type Client = Socket["client"];
 
@@ -65,6 +52,8 @@ export class SocketOutlet implements Port, Debtor {
   #waiting = 0;
   /** Handed to the transport, which has not drained since. */
   #handed = 0;
+  /** Answers to polls that the operating system has not taken, with the size of each; none where there never was one. */
+  #answers: Map<ServerResponse, number> | undefined;
   #paused = false;
   /** A request that came by polling is kept unread. */
   #keepsRequest = false;
@@ -99,7 +88,7 @@ export class SocketOutlet implements Port, Debtor {
   }
 
   /** Hears of everything that this engine hands to its transports; before there are outlets. */
-  static watch(engine: Server["engine"]): void {
+  static watch(engine: Engine): void {
     engine.on("flush", (connection: object) => {
       const outlet = SocketOutlet.#outlets.get(connection);
       if (outlet !== undefined) outlet.#flushed();
@@ -116,6 +105,8 @@ export class SocketOutlet implements Port, Debtor {
     const { conn, client } = this.#socket;
     this.#direct.doubt();
     this.#bounds.budget.release(this);
+    // By then it is known whether the session ends with its socket, or goes on with another one.
+    if (this.#unread().length > 0) setImmediate(() => this.#leaveUnread());
     if (SocketOutlet.#outlets.get(conn) !== this) return;
     SocketOutlet.#outlets.delete(conn);
     conn.off("upgrade", SocketOutlet.#onUpgrade);
@@ -191,7 +182,23 @@ export class SocketOutlet implements Port, Debtor {
     const { writer } = this.#direct;
     if (writer !== undefined) return this.#waiting + writer.owed;
     const { conn } = this.#socket;
-    return conn.transport.writable && this.#waiting === 0 ? 0 : this.#waiting + this.#handed;
+    // A client may poll again by another TCP connection, and leave the answers before unread.
+    let answered = 0;
+    if (this.#answers !== undefined) for (const bytes of this.#answers.values()) answered += bytes;
+    if (conn.transport.writable && this.#waiting === 0) return answered;
+    return this.#waiting + Math.max(this.#handed, answered);
+  }
+
+  #leaveUnread(): void {
+    if (this.#socket.conn.readyState === "open") return;
+    for (const socket of this.#unread()) this.#bounds.budget.owes(new Unread(socket));
+  }
+
+  /** TCP connections of this client with something in them that the operating system has not taken. */
+  #unread(): TcpSocket[] {
+    const sockets: (TcpSocket | null | undefined)[] = [this.#direct.writer?.socket];
+    for (const { socket } of this.#answers?.keys() ?? []) sockets.push(socket);
+    return sockets.flatMap((socket) => (socket != null && socket.writableLength > 0 ? [socket] : []));
   }
 
   /**
@@ -222,8 +229,9 @@ export class SocketOutlet implements Port, Debtor {
   close(): void {
     const { conn } = this.#socket;
     conn.close(true);
-    // A close frame would wait behind all that is owed, and keep it in memory.
+    // A close frame would wait behind all that is owed, and keep it in memory; so would answers that nobody reads.
     websocketOf(conn.transport)?.terminate();
+    for (const answer of this.#answers?.keys() ?? []) answer.destroy();
   }
 
   async #until(isDone: () => boolean): Promise<void> {
@@ -251,10 +259,12 @@ export class SocketOutlet implements Port, Debtor {
     else if (!this.#writeDirectly(packets, options)) this.#giveToEngine(packets, options);
   }
 
-  /** False where the packet has attachments, is encoded for many already, or must wait: then nothing was written. */
+  /** False where the packet has attachments, is encoded for many already, or must wait: then nothing was done. */
   #writeDirectly(packets: unknown, options: unknown): boolean {
     const writer = this.#direct.free;
     if (writer === undefined || !Array.isArray(packets) || packets.length !== 1 || isEncoded(options)) return false;
+    // Dropped without a word, as by Socket.IO itself, where it could not leave at once. What is corked leaves in this turn.
+    if (isVolatile(options) && writer.owed > 0 && writer.socket.writableCorked === 0) return true;
     const [packet]: unknown[] = packets;
     if (typeof packet !== "string") return false;
     if (!writer.write(Frame.ofPacket(packet).websocket)) this.#bound(writer.owed);
@@ -274,6 +284,12 @@ export class SocketOutlet implements Port, Debtor {
   #flushed(): void {
     this.#handed = this.#waiting;
     this.#waiting = 0;
+    const answer: unknown = Reflect.get(this.#socket.conn.transport, "res");
+    if (!(answer instanceof ServerResponse) || answer.destroyed) return;
+    this.#answers ??= new Map();
+    this.#answers.set(answer, this.#handed);
+    // Told once all of it was taken, too.
+    answer.once("close", () => this.#answers?.delete(answer));
   }
 
   #bound(owed: number): void {

@@ -25,6 +25,7 @@ import { withdraw } from "../room/withdraw.ts";
 import { sharedListener } from "../shared-listener.ts";
 import { Admission } from "./admission.ts";
 import { type DispatchOptions, dispatch, type Verbs } from "./dispatch.ts";
+import { sessionOf } from "./engine.ts";
 import { Expiries } from "./expiry.ts";
 import { guardFrames } from "./flood.ts";
 import { Handshakes } from "./handshake.ts";
@@ -261,8 +262,7 @@ export class SocketServer {
 
   /** What a polling client posts is not read while it owes too much; a websocket is paused by its outlet. */
   #readRequest(request: IncomingMessage, response: ServerResponse, next: () => void): void {
-    const id = request.method === "POST" ? URL.parse(request.url ?? "", "http://node")?.searchParams.get("sid") : null;
-    const outlet = SocketOutlet.of(this.#sessionOf(id ?? ""));
+    const outlet = request.method === "POST" ? SocketOutlet.of(sessionOf(this.io.engine, request)) : undefined;
     if (outlet === undefined) {
       next();
       return;
@@ -276,14 +276,6 @@ export class SocketServer {
 
   *#outlets(): Iterable<SocketOutlet> {
     for (const { outlet } of this.#connections.values()) yield outlet;
-  }
-
-  /** By Engine.IO's name of it, which its requests carry. */
-  #sessionOf(id: string): object | undefined {
-    const sessions: unknown = Reflect.get(this.io.engine, "clients");
-    if (typeof sessions !== "object" || sessions === null || !Object.hasOwn(sessions, id)) return undefined;
-    const session: unknown = Reflect.get(sessions, id);
-    return typeof session === "object" && session !== null ? session : undefined;
   }
 
   /** What Socket.IO is about to answer goes through the outlet already, and leaves together with our `welcome`. */

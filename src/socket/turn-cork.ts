@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket as TcpSocket } from "node:net";
-import type { Server } from "socket.io";
+import type { Engine } from "./engine.ts";
 
 /**
  * What this turn of the loop writes to a connection leaves at its end by one system call. A join is mostly writes: three
@@ -25,7 +25,7 @@ export function corkCallback(tcp: TcpSocket): void {
 const PROTOCOL = /[?&]EIO=4(?:&|$)/;
 
 /** The answer to a websocket's upgrade leaves together with Engine.IO's first packet, which comes in the same turn. */
-export function corkUpgrades(engine: Server["engine"]): void {
+export function corkUpgrades(engine: Engine): void {
   engine.on("initial_headers", (_headers: object, { headers, socket, url = "" }: IncomingMessage) => {
     if (headers.upgrade !== undefined && PROTOCOL.test(url)) corkTurn(socket);
   });

@@ -3,12 +3,14 @@ import { createServer } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import express from "express";
+import { Manager } from "socket.io-client";
 import { expect, it } from "vitest";
 import { makeCertificates, noCertificates } from "../support/certificates.ts";
 import { connectClient, stockClient, TRANSPORTS } from "../support/client.ts";
 import { embed, startEmbedded } from "../support/embedded.ts";
 import { eventually } from "../support/eventually.ts";
 import { describeWithRedis } from "../support/redis.ts";
+import { stopsWithTest } from "../support/teardown.ts";
 import { API_KEY, signToken } from "../support/token.ts";
 import { connectWitness, type Witness } from "../support/witness.ts";
 
@@ -78,6 +80,42 @@ describeWithRedis("an application that embeds a node", () => {
 
     await first.node.stop();
     expect(server.listening).toBe(false);
+  });
+
+  it("[G7] a session's headers are its own: other namespaces and a second try see them, and other nodes no token", async () => {
+    const { url, node } = await startEmbedded();
+    node.io.of("/admin").use(({ handshake }, next) => {
+      next(handshake.headers.authorization === undefined ? new Error("no header") : undefined);
+    });
+    let refusals = 1;
+    node.io.use((_socket, next) => {
+      refusals -= 1;
+      next(refusals >= 0 ? new Error("not now") : undefined);
+    });
+    const extraHeaders = { Authorization: `Bearer ${await signToken({ sub: "ada" })}` };
+    const manager = new Manager(url, { transports: ["websocket"], extraHeaders, autoConnect: false });
+    stopsWithTest(() => manager._close());
+    const [main, admin] = [manager.socket("/"), manager.socket("/admin")];
+    const events: string[] = [];
+    for (const socket of [main, admin]) socket.on("connect_error", ({ message }) => events.push(message));
+    admin.on("connect", () => events.push("admin"));
+    main.on("welcome", () => events.push("welcome"));
+    // One session from here on: it lives as long as one of its namespaces does.
+    const wanted: string[] = [];
+    const connect = async (socket: typeof main, outcome: string) => {
+      socket.connect();
+      wanted.push(outcome);
+      await eventually(() => expect(events).toEqual(wanted));
+    };
+    await connect(admin, "admin");
+    await connect(main, "not now");
+    await connect(main, "welcome");
+    admin.disconnect();
+    await eventually(() => expect(node.io.of("/admin").sockets.size).toBe(0));
+    await connect(admin, "admin");
+    const [seen] = await node.io.fetchSockets();
+    expect(seen?.handshake.headers).toMatchObject({ host: new URL(url).host });
+    expect(JSON.stringify(seen?.handshake)).not.toContain("Bearer");
   });
 
   it("messages go past the engine on a server of the application's too, and polling clients hear them", async () => {
@@ -234,6 +272,9 @@ describeWithRedis("an application that embeds a node", () => {
       [rooms.send("a b", { data: 1 }), "bad_request", "room must not contain white space"],
       [rooms.send(ROOM, {} as { data: unknown }), "bad_request", "data is required"],
       [rooms.send(ROOM, { data: "x".repeat(70_000) }), "payload_too_large", "data has 70002 bytes"],
+      [rooms.send(ROOM, { data: { id: 10n } }), "bad_request", "data must be JSON"],
+      [rooms.send(ROOM, { data: () => 1 }), "bad_request", "data must be JSON"],
+      [rooms.send(ROOM, { data: { toJSON: () => undefined } }), "bad_request", "data must be JSON"],
       [rooms.signal(ROOM, { event: "" }), "bad_request", "event must be 1 to 128 bytes"],
       [rooms.history(ROOM, { limit: 501 }), "bad_request", "limit must be at most 500"],
       [rooms.members(ROOM, { limit: 0 }), "bad_request", "limit must be at least 1"],

@@ -218,4 +218,42 @@ describeWithRedis("a client that stops reading", () => {
     expect(await kept).toBe(200);
     expect(talker.violations).toEqual([]);
   });
+
+  it("[G6] that polls by one TCP connection after the other and reads no answer owes them all, and is served once it reads", async () => {
+    // Of answers that the kernel takes whole nothing is owed: these are larger.
+    const bound = 8 * MIB;
+    const atOnce = 4 * 4 * BODY.length;
+    const cluster = await clusterKeeping(256 * MIB, { MAX_OUTBOUND_BYTES: String(bound) });
+    const talker = await member(cluster);
+    for (let index = 0; index < 20; index++) await talker.send(`m${index}`, BODY);
+    const greedy = await openPolling(cluster.urls[0] ?? "", await signToken());
+    const page = '["getHistory",{"room":"chat:slow","limit":4}]';
+    const ask = (n: number) => greedy.post(...[0, 1, 2, 3].map((index) => `42${4 * n + index}${page}`));
+    const owed = () => metric(cluster, "roomcast_outbound_bytes");
+    let asked = 0;
+    const askFor = async (bytes: number) => {
+      for (let now = await owed(); now <= bytes; now = await owed()) {
+        expect(await ask(asked++)).toBe(200);
+        await eventually(async () => expect(await owed()).toBeGreaterThanOrEqual(now + atOnce));
+      }
+    };
+    await askFor(bound / 2);
+    const unread = await greedy.pollUnread();
+    // By the next poll what was answered before would be taken for read.
+    expect(await ask(asked++)).toBe(200);
+    const another = await greedy.pollUnread();
+    await eventually(async () => expect(await owed()).toBeLessThan(bound));
+    expect(await owed()).toBeGreaterThan(bound / 2);
+    await askFor(bound);
+    let answered = false;
+    const kept = ask(asked++).finally(() => {
+      answered = true;
+    });
+    for (let index = 0; index < 50; index++) await talker.send(`n${index}`, "small");
+    expect(answered).toBe(false);
+    for (const tcp of [unread, another]) tcp.resume();
+    while (!answered) await greedy.poll();
+    expect(await kept).toBe(200);
+    expect(talker.violations).toEqual([]);
+  });
 });

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { request as httpRequest } from "node:http";
 import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
@@ -5,7 +6,10 @@ import type { WireError } from "../../src/errors.ts";
 import { connectClient, stockClient, TRANSPORTS } from "../support/client.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
+import { metric } from "../support/metric.ts";
 import { openRaw } from "../support/raw-client.ts";
+import { polling, upgradeAnswer } from "../support/raw-engine.ts";
+import { stopsWithTest } from "../support/teardown.ts";
 import { signToken } from "../support/token.ts";
 import { connectWitness } from "../support/witness.ts";
 
@@ -138,6 +142,37 @@ describe("whoever opens connections without end", () => {
     await Promise.all(Array.from({ length: 5 }, () => openRaw(url)));
     expect((await fetch(`${url}/socket.io/?EIO=4&transport=polling`)).status).toBe(429);
     await eventually(async () => expect(await outcome(url, await signToken())).toBe("in"));
+  });
+
+  it("[G9] a session that is named twice is the one that Engine.IO goes by: the door counts it", async () => {
+    const { url } = await memoryNode({ MAX_HANDSHAKES: "5" });
+    await Promise.all(Array.from({ length: 5 }, () => openRaw(url)));
+    const query = "EIO=4&transport=polling&sid=x&sid=";
+    expect((await fetch(`${url}/socket.io/?${query}`)).status).toBe(429);
+    expect(await upgradeAnswer(url, query.replace("polling", "websocket"))).toMatch(/^HTTP\/1.1 429 /);
+  });
+
+  it("JSONP, which hides its packets from the bound on them, is answered as plain polling", async () => {
+    const { url } = await memoryNode();
+    expect((await polling.get(`${url}`, undefined, "&j=0")).packets[0]).toMatch(/^0\{"sid"/);
+  });
+
+  it("[G9] upgrades that are refused leave no TCP connection behind, whatever their clients do with theirs", async () => {
+    const { url, cluster } = await memoryNode({ RATE_CONNECTIONS_BURST: "1", RATE_CONNECTIONS_PER_SECOND: "1" });
+    const descriptors = () => metric(cluster, "process_open_fds");
+    const before = await descriptors();
+    for (const path of ["/socket.io/?EIO=4&transport=websocket", "/elsewhere"]) {
+      for (let n = 0; n < 20; n++) {
+        const tcp = connect({ port: portOf(url), host: "127.0.0.1", allowHalfOpen: true });
+        stopsWithTest(() => void tcp.destroy());
+        tcp.on("error", () => undefined);
+        await once(tcp, "connect");
+        // One byte that nobody reads, and no end of its own.
+        tcp.write(`GET ${path} HTTP/1.1\r\nHost: node\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n`);
+        tcp.write("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\nx");
+      }
+    }
+    await eventually(async () => expect(await descriptors()).toBeLessThan(before + 5));
   });
 
   it("[G9] a storm of reconnects: let in as fast as the node may, and every stock client gets in by itself", async () => {

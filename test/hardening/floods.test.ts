@@ -5,6 +5,7 @@ import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { PingingSocket } from "../support/pinging-socket.ts";
 import { connectRaw } from "../support/raw-client.ts";
+import { polling, RawWebSocket } from "../support/raw-engine.ts";
 import { RawPolling } from "../support/raw-polling.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { connectWitness, type Witness } from "../support/witness.ts";
@@ -31,6 +32,12 @@ const FLOODS: Record<RequestName, object> = {
   unbanMember: { room: ROOM, user: "nobody" },
   closeRoom: { room: "chat:elsewhere" },
 };
+
+/** Of somebody who says nothing else. */
+async function openSession(url: string): Promise<string> {
+  const [open = ""] = (await polling.get(url)).packets;
+  return (JSON.parse(open.slice(1)) as { sid: string }).sid;
+}
 
 describe("whoever sends without end", () => {
   let cluster: TestCluster;
@@ -116,6 +123,27 @@ describe("whoever sends without end", () => {
   it("[G9] pings of the websocket itself without end: the connection is cut off", async () => {
     await othersAreServed(async () => {
       const eve = await PingingSocket.connect(url());
+      await eve.ping(20_000);
+      await eventually(() => expect(eve.closed).toBe(true));
+    });
+  });
+
+  it("[G9] probes without end, by a websocket that would take over a session: both are cut off", async () => {
+    await othersAreServed(async () => {
+      const sid = await openSession(url());
+      const eve = await RawWebSocket.open(url(), sid);
+      for (let sent = 0; sent < 20_000 && !eve.closed; sent++) {
+        eve.send("2probe");
+        if (sent % 500 === 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+      await eventually(() => expect(eve.closed).toBe(true));
+      expect((await polling.get(url(), sid)).status).toBe(400);
+    });
+  });
+
+  it("[G9] pings without end, by a websocket that would take over a session and does not even probe: cut off", async () => {
+    await othersAreServed(async () => {
+      const eve = await PingingSocket.open(url(), await openSession(url()));
       await eve.ping(20_000);
       await eventually(() => expect(eve.closed).toBe(true));
     });

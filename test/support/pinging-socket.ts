@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { eventually } from "./eventually.ts";
 import { stopsWithTest } from "./teardown.ts";
@@ -15,7 +16,7 @@ function textFrame(text: string): Buffer {
   return Buffer.concat([Buffer.from([0x81, 0x80 | 126]), length, Buffer.alloc(4), bytes]);
 }
 
-/** An authenticated client by a TCP socket of its own, which sends pings of the websocket and may leave all answers unread. */
+/** A client by a TCP socket of its own, which sends pings of the websocket and may leave all answers unread. */
 export class PingingSocket {
   readonly #tcp: Socket;
   #closed = false;
@@ -32,7 +33,8 @@ export class PingingSocket {
     });
   }
 
-  static async connect(url: string): Promise<PingingSocket> {
+  /** As Engine.IO's websocket, and nothing else; with a `sid` it would take over that session. */
+  static async open(url: string, sid?: string): Promise<PingingSocket> {
     const { hostname, port } = new URL(url);
     const tcp = connect({ host: hostname, port: Number(port) });
     stopsWithTest(() => {
@@ -40,13 +42,21 @@ export class PingingSocket {
     });
     const client = new PingingSocket(tcp);
     tcp.write(
-      `GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: ${hostname}\r\nUpgrade: websocket\r\n` +
+      `GET /socket.io/?EIO=4&transport=websocket${sid === undefined ? "" : `&sid=${sid}`} HTTP/1.1\r\nHost: ${hostname}\r\nUpgrade: websocket\r\n` +
         "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
     );
     await eventually(() => {
+      if (!client.#heard.startsWith("HTTP/1.1 101")) throw new Error("no websocket yet");
+    });
+    return client;
+  }
+
+  static async connect(url: string): Promise<PingingSocket> {
+    const client = await PingingSocket.open(url);
+    await eventually(() => {
       if (!client.#heard.includes("pingInterval")) throw new Error("no handshake yet");
     });
-    tcp.write(textFrame(`40${JSON.stringify({ token: await signToken() })}`));
+    client.#tcp.write(textFrame(`40${JSON.stringify({ token: await signToken() })}`));
     await eventually(() => {
       if (!client.#heard.includes('42["welcome"')) throw new Error("no welcome yet");
     });
@@ -66,10 +76,10 @@ export class PingingSocket {
     const many = Buffer.concat(Array.from({ length: PINGS_PER_WRITE }, () => PING));
     for (let sent = 0; sent < times && !this.#closed; sent += PINGS_PER_WRITE) {
       if (this.#tcp.write(many)) continue;
-      await Promise.race([
-        new Promise((resolve) => this.#tcp.once("drain", resolve)),
-        new Promise((resolve) => this.#tcp.once("close", resolve)),
-      ]);
+      const done = new AbortController();
+      const { signal } = done;
+      await Promise.race([once(this.#tcp, "drain", { signal }), once(this.#tcp, "close", { signal })]);
+      done.abort();
     }
   }
 }

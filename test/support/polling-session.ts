@@ -1,3 +1,4 @@
+import { connect, type Socket as TcpSocket } from "node:net";
 import { stopsWithTest } from "./teardown.ts";
 
 const SEPARATOR = "\u001e";
@@ -8,6 +9,8 @@ export interface RawPolling {
   post(...packets: readonly string[]): Promise<number>;
   /** One poll: the packets that it brought. */
   poll(): Promise<string[]>;
+  /** One poll by a TCP connection of its own, which is read no further once the answer has begun. */
+  pollUnread(): Promise<TcpSocket>;
 }
 
 /** Opens a session and connects it to the namespace `/` with a token. */
@@ -25,6 +28,20 @@ export async function openPolling(url: string, token: string): Promise<RawPollin
       return answer.status;
     },
     poll: async () => (await (await fetch(session, { signal })).text()).split(SEPARATOR),
+    pollUnread: async () => {
+      const { hostname, port, pathname, search } = new URL(session);
+      const tcp = connect({ host: hostname, port: Number(port) });
+      stopsWithTest(() => void tcp.destroy());
+      tcp.on("error", () => undefined);
+      tcp.write(`GET ${pathname}${search} HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`);
+      await new Promise<void>((resolve) => {
+        tcp.once("data", () => {
+          tcp.pause();
+          resolve();
+        });
+      });
+      return tcp;
+    },
   };
   await client.post(`40${JSON.stringify({ token })}`);
   for (let packets: string[] = []; !packets.some((packet) => packet.startsWith("40")); ) packets = await client.poll();

@@ -18,8 +18,9 @@ async function answerOf(response: Response): Promise<Polled> {
 
 /** Engine.IO by polling, without any client. */
 export const polling = {
-  get: async (url: string, sid?: string): Promise<Polled> =>
-    answerOf(await fetch(`${url}${PATH}polling${sid === undefined ? "" : `&sid=${sid}`}`)),
+  /** `more`: further fields of the query. */
+  get: async (url: string, sid?: string, more = ""): Promise<Polled> =>
+    answerOf(await fetch(`${url}${PATH}polling${sid === undefined ? "" : `&sid=${sid}`}${more}`)),
   post: async (url: string, sid: string, ...packets: readonly string[]): Promise<Polled> =>
     answerOf(await fetch(`${url}${PATH}polling&sid=${sid}`, { method: "POST", body: packets.join(SEPARATOR) })),
 };
