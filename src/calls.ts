@@ -138,7 +138,12 @@ export const CALLS = {
     does: "reads a page of the rooms that somebody is in, of one type or of all",
     params: none,
     query: z.object({
-      type: z.string().min(1).max(BOUNDS.roomBytes).optional(),
+      type: z
+        .string()
+        .min(1)
+        .max(BOUNDS.roomBytes)
+        .regex(/^[^:]*$/, "must be a type: it ends before the first colon of a room")
+        .optional(),
       cursor: z.string().min(1).max(400).optional(),
       limit: inText(z.int().min(1).max(BOUNDS.pageMembers)).default(BOUNDS.pageMembers),
     }),

@@ -306,6 +306,7 @@ class Node implements RoomcastNode {
 
   replaceRoomTypes(types: RoomTypes): void {
     this.#config.roomTypes.replaceBy(types);
+    this.#feeds.adoptPolicies();
     this.#sockets.withdraw();
   }
 

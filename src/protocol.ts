@@ -17,6 +17,8 @@ export const BOUNDS = {
   batchMessages: 1_000,
   /** Most members in one ack. */
   pageMembers: 100,
+  /** Most bytes of members in one ack, or in one summary: with a page of messages less than twice the least `MAX_OUTBOUND_BYTES`. */
+  pageMembersBytes: 192 * 1024,
   /** The user id that the application's own servers speak under. */
   serverUser: "server",
   /** Nesting of `data` and `state`: deeper, and encoding it could exhaust the stack. */

@@ -50,6 +50,11 @@ export class Application {
     this.#now = options.now ?? (() => performance.now());
   }
 
+  /** For a whole question, in milliseconds. */
+  get timeoutMs(): number {
+    return this.#options.timeoutMs;
+  }
+
   /**
    * What the user may do in the room: by memory where that holds beyond `after`, else by asking. Rejects with
    * `unavailable`.

@@ -10,7 +10,7 @@ import { CanaryPairs, DEADLINE_MS, type Pair, type Stored } from "./pairs.ts";
 import { StoreClock } from "./store-clock.ts";
 
 /** The service's own room: no client can name it. */
-export const CANARY_ROOM = "_canary";
+const CANARY_ROOM = "_canary";
 const CANARY_POLICY: FeedPolicy = {
   retention: { maxMessages: 20_000, maxBytes: 8 * 1024 * 1024, maxAgeMs: 10 * 60 * 1_000 },
   presence: { upToMembers: 0, againBelowMembers: 0 },
@@ -72,6 +72,8 @@ export class Canary {
         this.#comparedTo = head;
         this.#pairs.restart();
       },
+      // They would count as late.
+      hearsMissed: false,
       failed: options.failed,
     });
   }

@@ -46,7 +46,7 @@ export interface Question extends VersionQuestion {
  */
 export class Feed implements ChannelListener, Stream {
   readonly room: string;
-  readonly retention: Retention;
+  #retention: Retention;
   /** For its readers. */
   readonly tail: Tail;
   readonly #around: FeedSurroundings;
@@ -78,7 +78,7 @@ export class Feed implements ChannelListener, Stream {
   /** `heldBytes`: most bytes of live entries kept for joins and repairs under way. */
   constructor(room: string, policy: FeedPolicy, heldBytes: number, around: FeedSurroundings) {
     this.room = room;
-    this.retention = policy.retention;
+    this.#retention = policy.retention;
     this.#around = around;
     this.#count = around.counts.roomOpened(room);
     this.tail = new Tail(heldBytes);
@@ -88,6 +88,19 @@ export class Feed implements ChannelListener, Stream {
 
   get position(): Position | undefined {
     return this.#position;
+  }
+
+  get retention(): Retention {
+    return this.#retention;
+  }
+
+  /** From now on the room's type says this. */
+  adopt({ retention, presence }: FeedPolicy): void {
+    this.#retention = retention;
+    this.#news.adopt(presence);
+    // What the log holds by it, the next comparison tells.
+    this.#oldest = undefined;
+    this.suspect();
   }
 
   get counts(): FeedCounts {
@@ -227,10 +240,10 @@ export class Feed implements ChannelListener, Stream {
 
   /**
    * The store may have lost the last changes, and counted others since: by the numbers alone nobody would see it. The next
-   * comparison tells members where presence stands. False where nothing was heard after `keptUntil` (by `performance.now()`).
+   * comparison tells members where presence stands, unless nothing was heard after `keptUntil` (by `performance.now()`).
    */
-  recount(keptUntil: number): boolean {
-    return this.#version.recount(keptUntil);
+  recount(keptUntil: number): void {
+    this.#version.recount(keptUntil);
   }
 
   /**

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { RoomcastError } from "../errors.ts";
 import type { Intervals } from "../intervals.ts";
-import { type Appended, NOWHERE, type Position, type RoomLog } from "../log/room-log.ts";
+import { type Appended, type Entry, NOWHERE, type PageSize, type Position, type RoomLog } from "../log/room-log.ts";
 import { BOUNDS, type Message } from "../protocol.ts";
 import type { Feed, FeedPolicy } from "./feed.ts";
 import { NOT_COUNTED } from "./feed-counts.ts";
@@ -13,6 +13,7 @@ import type { RoomChannels } from "./room-channels.ts";
 
 /** Before trying again what Redis refused, in milliseconds; and what failed for a reason that does not pass by itself. */
 const RETRY_MS = { away: 250, failed: 5_000 };
+const PAGE: PageSize = { maxMessages: BOUNDS.pageMessages, maxBytes: BOUNDS.pageBytes };
 
 export interface LogFollowerOptions {
   readonly intervals: Intervals;
@@ -30,6 +31,8 @@ export interface LogFollowerOptions {
    * anything is heard. Rejects with `unavailable`; may be repeated.
    */
   begins(head: Position): Promise<void>;
+  /** Where it begins anew, what the log has of the time between is heard too: the last that it lost may have been all that is missing. */
+  readonly hearsMissed: boolean;
   failed(error: unknown): void;
 }
 
@@ -41,6 +44,8 @@ export class LogFollower implements Outlet {
   readonly #options: LogFollowerOptions;
   readonly #feeds: Feeds;
   #feed: Feed | undefined;
+  /** The `ts` of what was heard last, or of the log's end where the following began; undefined before that. */
+  #heardTs: number | undefined;
   #closed = false;
 
   constructor(options: LogFollowerOptions) {
@@ -100,7 +105,7 @@ export class LogFollower implements Outlet {
   write(frame: Frame): boolean {
     for (const { text } of frame.parts) {
       const [event, payload] = JSON.parse(text.slice(1)) as [string, unknown];
-      if (event === "message") this.#options.heard(payload as Message);
+      if (event === "message") this.#hear(payload as Message);
       else if (event === "resync") void this.#followAgain();
     }
     return true;
@@ -131,6 +136,28 @@ export class LogFollower implements Outlet {
     }
   }
 
+  #hear(message: Message): void {
+    this.#heardTs = message.ts;
+    this.#options.heard(message);
+  }
+
+  /** What the log has up to `head` and this node has not heard, by its time: the numbers may have been others' before. */
+  async #missed(head: Position): Promise<readonly Message[]> {
+    const { room, policy, log, hearsMissed } = this.#options;
+    const heardTs = this.#heardTs;
+    if (heardTs === undefined || !hearsMissed) return [];
+    let missed: Entry[] = [];
+    for (let before = head.seq + 1, more = true; more; ) {
+      const page = await log.readBefore(room, before, PAGE, policy.retention);
+      if (page.head.epoch !== head.epoch) throw new RoomcastError("unavailable");
+      const later = page.entries.filter(({ ts }) => ts > heardTs);
+      missed = [...later, ...missed];
+      before = page.entries[0]?.seq ?? 0;
+      more = before > 1 && later.length > 0 && later.length === page.entries.length;
+    }
+    return missed.map(({ body }) => JSON.parse(body.toString()) as Message);
+  }
+
   /** From the log's end on. */
   async #follow(): Promise<void> {
     const feed = this.#feed;
@@ -142,6 +169,8 @@ export class LogFollower implements Outlet {
         const [head] = await log.check([{ room, position: NOWHERE, retention: policy.retention }]);
         if (head === undefined) return;
         await begins(head);
+        for (const message of await this.#missed(head)) this.#hear(message);
+        this.#heardTs = Math.max(this.#heardTs ?? 0, head.ts);
         feed.start(head, 0);
         feed.attach(this, { epoch: head.epoch, seq: head.seq, ts: head.ts }, 0, mark);
       });

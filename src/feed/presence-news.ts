@@ -1,5 +1,5 @@
 import type { Member, PresenceChange } from "../presence/presence.ts";
-import type { ServerEvents } from "../protocol.ts";
+import { BOUNDS, type ServerEvents } from "../protocol.ts";
 import { Frame } from "./frame.ts";
 import type { Reader } from "./reader.ts";
 
@@ -40,7 +40,7 @@ interface Digest {
 /** Turns a room's presence changes into events: one each in small rooms, a summary once a second in large ones. */
 export class PresenceNews {
   readonly #room: string;
-  readonly #limits: PresenceNewsLimits;
+  #limits: PresenceNewsLimits;
   readonly #members: NewsMembers;
   #crowded = false;
   #version = 0;
@@ -52,6 +52,11 @@ export class PresenceNews {
     this.#room = room;
     this.#limits = limits;
     this.#members = members;
+  }
+
+  /** From now on these hold. */
+  adopt(limits: PresenceNewsLimits): void {
+    this.#limits = limits;
   }
 
   /** `afterGap`: changes before this one were not heard. Single events show that by their versions, a summary has to say it. */
@@ -130,8 +135,13 @@ export class PresenceNews {
       version: this.#version,
     };
     if (partial || digest?.partial === true) event.partial = true;
+    let text = JSON.stringify(event);
+    // Names come with states: so many of them in one frame could end the very connections that it is for.
+    if (Buffer.byteLength(text) > BOUNDS.pageMembersBytes) {
+      text = JSON.stringify({ ...event, joined: [], left: [], partial: true } satisfies ServerEvents["presence"]);
+    }
     const audience: Audience = { version: all ? Number.POSITIVE_INFINITY : this.#version, by: undefined };
-    this.#members.tell(Frame.ofEvent("presence", JSON.stringify(event)), audience);
+    this.#members.tell(Frame.ofEvent("presence", text), audience);
     for (const update of digest?.updates.values() ?? []) this.#members.tell(this.#single(update), audienceOf(update));
   }
 }

@@ -98,14 +98,13 @@ export class PresenceVersion {
   }
 
   /**
-   * The store may have lost changes, and counted others under their numbers since, so that no number shows it. False where
-   * none was heard of after `keptUntil`, by `performance.now()`, or the last one cannot be missing alone.
+   * The store may have lost changes, and counted others under their numbers since, so that no number shows it. Nothing is
+   * wanted where none was heard of after `keptUntil`, by `performance.now()`, or the last one cannot be missing alone.
    */
-  recount(keptUntil: number): boolean {
+  recount(keptUntil: number): void {
     this.#recountedAtS = nowS();
-    if (this.#lastChange === "followed" || (this.#changedAtS + 1) * 1_000 < keptUntil) return false;
+    if (this.#lastChange === "followed" || (this.#changedAtS + 1) * 1_000 < keptUntil) return;
     this.#wanted += 1;
-    return true;
   }
 
   question(): VersionQuestion {

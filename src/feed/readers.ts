@@ -221,7 +221,7 @@ export class Readers implements SlowReaders {
       this.#resync(reader, "epoch");
       this.#stream.suspect();
     } else if (on.entries.length === 0 && reader.position.seq < at.seq) {
-      if (page.head.seq >= at.seq) {
+      if (page.entries.length > 0 || page.head.seq >= at.seq) {
         this.#resync(reader, "behind");
       } else {
         this.#wait(reader);

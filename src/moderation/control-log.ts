@@ -6,9 +6,9 @@ import type { RoomLog } from "../log/room-log.ts";
 import { type Order, readOrder } from "./order.ts";
 
 /** The service's own room: no client can name it. */
-export const CONTROL_ROOM = "_control";
+const CONTROL_ROOM = "_control";
 /** A node that was away for longer, or missed more, looks everything up anew. */
-export const CONTROL_POLICY: FeedPolicy = {
+const CONTROL_POLICY: FeedPolicy = {
   retention: { maxMessages: 10_000, maxBytes: 4 * 1024 * 1024, maxAgeMs: 24 * 60 * 60 * 1_000 },
   presence: { upToMembers: 0, againBelowMembers: 0 },
 };
@@ -45,8 +45,9 @@ export class ControlLog {
         const order = readOrder(data);
         if (order !== undefined) apply(order);
       },
-      // Whatever came before is in what it finds.
+      // Bans and blocks that came before are in what it finds; who was only put out, the order itself has to say.
       begins: () => review(),
+      hearsMissed: true,
       failed,
     });
   }

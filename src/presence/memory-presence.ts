@@ -2,6 +2,7 @@ import { bannedUntil, RoomcastError } from "../errors.ts";
 import type { MemoryChannels } from "../log/memory-channels.ts";
 import type { MemoryLog } from "../log/memory-log.ts";
 import type { MemoryRoom } from "../log/memory-room.ts";
+import { BOUNDS } from "../protocol.ts";
 import { identityJson } from "./member-json.ts";
 import { pageCursor, pageLimit, SHOWN_MEMBERS } from "./member-page.ts";
 import type { Joined, JoinRequest, Member, MemberPage, Presence, PresenceChange, Seat } from "./presence.ts";
@@ -145,13 +146,23 @@ export class MemoryPresence implements Presence, RoomIndex {
   }
 }
 
-function member({ identity, state }: User): Member {
-  return JSON.parse(`{${identity}${state === undefined ? "" : `,"state":${state}`}}`) as Member;
+function textOf({ identity, state }: User): string {
+  return `{${identity}${state === undefined ? "" : `,"state":${state}`}}`;
+}
+
+function member(user: User): Member {
+  return JSON.parse(textOf(user)) as Member;
 }
 
 function page(occupied: Occupied, after: number, limit: number): Pick<MemberPage, "members" | "cursor"> {
   const rest = [...occupied.users.values()].filter(({ since }) => since > after);
-  const shown = rest.slice(0, limit);
+  const shown: User[] = [];
+  let bytes = 0;
+  for (const user of rest.slice(0, limit)) {
+    bytes += Buffer.byteLength(textOf(user));
+    if (shown.length > 0 && bytes > BOUNDS.pageMembersBytes) break;
+    shown.push(user);
+  }
   const last = shown.at(-1);
-  return { members: shown.map(member), cursor: rest.length > limit && last ? String(last.since) : undefined };
+  return { members: shown.map(member), cursor: rest.length > shown.length && last ? String(last.since) : undefined };
 }

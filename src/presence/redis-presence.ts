@@ -3,6 +3,7 @@ import { bannedUntil, RoomcastError } from "../errors.ts";
 import { Epochs } from "../log/epochs.ts";
 import { type EventOutbox, NO_OUTBOX } from "../log/event-outbox.ts";
 import { SPARE_LIFE_MS } from "../log/limits.ts";
+import { BOUNDS } from "../protocol.ts";
 import { storeFailure } from "../redis/failure.ts";
 import type { Keys } from "../redis/keys.ts";
 import { readList, readText, readWords } from "../redis/reply.ts";
@@ -106,6 +107,7 @@ export class RedisPresence implements Presence, RoomIndex {
       SPARE_LIFE_MS,
       request.tells ?? "others",
       request.keepsKnown ? "1" : "",
+      BOUNDS.pageMembersBytes,
     ]);
     return readJoined(readList(reply));
   }
@@ -123,7 +125,7 @@ export class RedisPresence implements Presence, RoomIndex {
   }
 
   async members(room: string, cursor: string | undefined, limit: number): Promise<MemberPage> {
-    const values = [pageCursor(cursor), pageLimit(limit)];
+    const values = [pageCursor(cursor), pageLimit(limit), BOUNDS.pageMembersBytes];
     const [end, next, ...members] = readList(await this.#reads.read(LIST, this.#roomKeys(room), values));
     const { version, count } = readWords(end, ["version", "count"]);
     return {

@@ -4,7 +4,7 @@ import type { Joined, JoinRequest, Presence, Seat } from "./presence.ts";
 
 /** Waits between tries to take a seat away while Redis is away, and where it refuses for another reason, in milliseconds. */
 const RETRY_MS = { first: 100, most: 2_000, mostRefused: 30_000 };
-/** Most seats that are taken again, or given up, in one turn: more would hold the loop and Redis. */
+/** Most seats that are taken again, or given up, at a time: more would hold the loop and Redis. */
 const SLICE = 500;
 
 /**
@@ -55,6 +55,9 @@ export class Seats {
   readonly #failed: (error: unknown) => void;
   readonly #rooms = new Map<string, SeatedRoom>();
   readonly #leaving = new Map<string, Seat>();
+  /** Those of them that nobody waits for, and whose turn has not come. */
+  readonly #queued = new Set<Seat>();
+  #inTurn = 0;
   readonly #graces = new Map<string, { readonly seat: Seat; readonly timer: NodeJS.Timeout }>();
   /** Counts the incarnations: nothing has to be gone through when one ends. */
   #life = 0;
@@ -93,15 +96,29 @@ export class Seats {
 
   /** Replaces the state of the user who sits there (JSON text of an object). */
   async setState(seat: Seat, state: string): Promise<void> {
-    await this.#presence.setState(seat, state);
     const seated = this.#rooms.get(seat.room)?.seats.get(seat.connection);
-    if (seated === undefined) return;
-    seated.request = { ...seated.request, state };
-    seated.toldAtS = nowS();
+    const before = seated?.request;
+    // At once: who is put back while this is under way comes behind it, and must not bring the state before.
+    if (seated !== undefined) {
+      seated.request = { ...seated.request, state };
+      seated.toldAtS = nowS();
+    }
+    try {
+      await this.#presence.setState(seat, state);
+    } catch (error) {
+      // It is in the store, or comes there with the next putting back: nobody knows, and its sender was told so.
+      if (!isAway(error) && seated !== undefined && before !== undefined && seated.request.state === state) {
+        seated.request = before;
+      }
+      throw error;
+    }
   }
 
-  /** Gives a seat up; resolves once Redis has confirmed that, however long it takes. Refusals that do not pass by themselves are told. */
-  async leave(seat: Seat): Promise<void> {
+  /**
+   * Gives a seat up; resolves once Redis has confirmed that, however long it takes. Refusals that do not pass by themselves are told,
+   * and tried again after a while, for which `refused` is called.
+   */
+  async leave(seat: Seat, refused: () => void = () => undefined): Promise<void> {
     const key = keyOf(seat);
     this.#leaving.set(key, seat);
     for (let wait = RETRY_MS.first; this.#leaving.get(key) === seat; wait *= 2) {
@@ -110,7 +127,10 @@ export class Seats {
         break;
       } catch (error) {
         if (this.#closed) throw error;
-        if (!isAway(error)) this.#failed(error);
+        if (!isAway(error)) {
+          this.#failed(error);
+          refused();
+        }
         wait = Math.min(wait, isAway(error) ? RETRY_MS.most : RETRY_MS.mostRefused);
         await delay(wait, undefined, { ref: false });
       }
@@ -245,9 +265,32 @@ export class Seats {
     }
   }
 
-  /** As `leave`, for those who do not wait for it. */
+  /**
+   * As `leave`, for those who do not wait for it: so many at a time that others are served meanwhile, also where a whole node loses its
+   * clients at once, or Redis was away for long.
+   */
   leaveQuietly(seat: Seat): void {
-    this.leave(seat).catch(this.#failed);
+    this.#leaving.set(keyOf(seat), seat);
+    this.#queued.add(seat);
+    this.#leaveNext();
+  }
+
+  #leaveNext(): void {
+    for (const seat of this.#queued) {
+      if (this.#inTurn >= SLICE) return;
+      this.#queued.delete(seat);
+      // A newer leave of the same connection has it by now.
+      if (this.#leaving.get(keyOf(seat)) !== seat) continue;
+      this.#inTurn += 1;
+      let hasTurn = true;
+      const next = () => {
+        if (hasTurn) this.#inTurn -= 1;
+        hasTurn = false;
+        this.#leaveNext();
+      };
+      // What is refused for long, for a reason of its own, must hold up no other.
+      this.leave(seat, next).catch(this.#failed).finally(next);
+    }
   }
 
   /** Gives a seat up after a while: a user who is back by then never left. */
@@ -274,6 +317,7 @@ export class Seats {
     this.#closed = true;
     for (const { timer } of this.#graces.values()) clearTimeout(timer);
     this.#graces.clear();
+    this.#queued.clear();
   }
 
   #forget(seat: Seat): void {

@@ -22,13 +22,21 @@ export class Call<Reply> {
     this.#early.reject(reason);
   }
 
+  /** Throws where the call ended early: nothing that would have to be undone shall begin any more. */
+  requireOpen(): void {
+    if (this.#ended !== undefined) throw this.#ended;
+  }
+
   within<Value>(work: Promise<Value>): Promise<Value> {
-    return this.#ended === undefined ? Promise.race([work, this.#early.promise]) : Promise.reject(this.#ended);
+    if (this.#ended === undefined) return Promise.race([work, this.#early.promise]);
+    // Whatever comes of it, nobody waits for it any more.
+    work.catch(() => undefined);
+    return Promise.reject(this.#ended);
   }
 
   /** Writes the ok acknowledgement, before it returns. Throws where the call ended early: then nothing was written. */
   answer(reply: Reply): void {
-    if (this.#ended !== undefined) throw this.#ended;
+    this.requireOpen();
     this.#acknowledge(reply);
   }
 }

@@ -52,8 +52,9 @@ export async function joinRoom(
     if (context.hooks.beforeJoin !== undefined) {
       await call.within(context.hooks.beforeJoin({ user: connection.from, connection: connection.id, room }));
     }
-    joining.mayBeSeated = true;
     held = await hold(context, room, call);
+    call.requireOpen();
+    joining.mayBeSeated = true;
     const joined = await call.within(takeSeat(context, connection, room, joining, policy, state));
     held.feed.start(joined.position, joined.version);
     const missed =
@@ -68,7 +69,10 @@ export async function joinRoom(
     const entries = isLater ? [] : found;
     const position = isLater ? missed.from : (missed?.position ?? joined.position);
     // The token may be another one by now, and the room types too: who goes by the application's decision goes by that.
-    if (decision === undefined) authorize(context, connection, room, "join");
+    if (decision === undefined) {
+      authorize(context, connection, room, "join");
+      if (missed !== undefined || found.length > 0) authorize(context, connection, room, "history");
+    }
     call.answer(replyOf(room, position, missed !== undefined, entries, joined));
     const grant = decision === undefined ? undefined : { ...decision };
     settle(context, connection, room, joining, held, grant, position, joined.version);

@@ -7,12 +7,22 @@ import { BOUNDS } from "../protocol.ts";
  */
 export function encodeJson(field: string, value: unknown, maxBytes: number): string {
   requireJson(field, value, 0);
-  const json = JSON.stringify(value);
+  const json = textOf(value);
+  if (json === undefined) throw new RoomcastError("bad_request", `${field} must be JSON`);
   const bytes = Buffer.byteLength(json);
   if (bytes > maxBytes) {
     throw new RoomcastError("payload_too_large", `${field} has ${bytes} bytes once encoded, ${maxBytes} are allowed`);
   }
   return json;
+}
+
+/** Undefined for what has no text: code that embeds a node may hand over functions, or a bigint. */
+function textOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Binary has no place in the log, and too deep a nesting would exhaust the stack of whoever walks it. */

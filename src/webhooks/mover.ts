@@ -95,7 +95,14 @@ export class Mover {
       if (!isBehind && this.#rooms.size < MOST_ROOMS) await this.#pause(GATHER_MS);
       const rooms = [...this.#rooms].slice(0, MOST_ROOMS);
       for (const room of rooms) this.#rooms.delete(room);
-      isBehind = await this.#turn(rooms);
+      try {
+        isBehind = await this.#turn(rooms);
+      } catch (error) {
+        // Refusals are dealt with in the turn: this is a fault, and must not end the moving of all rooms.
+        this.#options.failed("webhook events could not be moved", error);
+        for (const room of rooms) this.#later(room, RETRY_MS);
+        isBehind = false;
+      }
     }
   }
 

@@ -36,7 +36,7 @@ describeWithRedis("/v1, rooms", () => {
     expect(paged.body).toMatchObject({ rooms: [{}], cursor: expect.any(String), complete: true });
     expect((await api("GET", "/rooms/list:1")).body).toEqual({ ...one, complete: true });
     expect(await api("GET", "/rooms/list:none")).toMatchObject({ status: 404, body: { code: "not_found" } });
-    for (const query of ["cursor=x", "limit=0", "limit=101", "type="]) {
+    for (const query of ["cursor=x", "limit=0", "limit=101", "type=", "type=list:1"]) {
       expect([query, (await api("GET", `/rooms?${query}`)).status]).toEqual([query, 400]);
     }
     await bob.ok("leaveRoom", { room: "list:2" });

@@ -70,15 +70,20 @@ describeWithRedis("hooks of an application that embeds a node", () => {
   });
 
   /** A node whose answers from Redis the test can hold up, and a member whose join waits for one; its seat is taken by then. */
-  async function joinHeld(hooks: NonNullable<Parameters<typeof startEmbedded>[0]>["hooks"], claims: object) {
+  async function joinHeld(
+    hooks: NonNullable<Parameters<typeof startEmbedded>[0]>["hooks"],
+    claims: object,
+    history = 0,
+  ) {
     const address = new URL(redisUrl());
     const proxy = await startRedisProxy(Number(address.port));
     address.port = new URL(proxy.url).port;
     const { url, node } = await startEmbedded({ env: { REDIS_URL: address.href }, hooks: hooks ?? {} });
     const ada = await connectWitness(url, { claims: { sub: "ada", ...claims } });
     const members = async () => (await node.rooms.members(ROOM)).memberCount;
+    if (history > 0) await node.rooms.send(ROOM, { data: "read it if you may" });
     proxy.hold("commands", ["answers"]);
-    const first = ada.ask("joinRoom", { room: ROOM });
+    const first = ada.ask("joinRoom", { room: ROOM, history });
     await eventually(async () => expect(await members()).toBe(1));
     return { ada, first, members, release: () => proxy.release() };
   }
@@ -103,6 +108,18 @@ describeWithRedis("hooks of an application that embeds a node", () => {
       { rooms: { "chat:*": ["join"] } },
     );
     await ada.ok("renewToken", { token: await signToken({ sub: "ada", rooms: { "own:*": ["join"] } }) });
+    release();
+    expect(await first).toMatchObject({ ok: false, error: { code: "forbidden" } });
+    await eventually(async () => expect(await members()).toBe(0));
+  });
+
+  it("[G7] a join under way is answered with no messages once the token does not allow reading any more", async () => {
+    const { ada, first, members, release } = await joinHeld(
+      {},
+      { rooms: { "chat:*": ["join", "history", "send"] } },
+      5,
+    );
+    await ada.ok("renewToken", { token: await signToken({ sub: "ada", rooms: { "chat:*": ["join"] } }) });
     release();
     expect(await first).toMatchObject({ ok: false, error: { code: "forbidden" } });
     await eventually(async () => expect(await members()).toBe(0));

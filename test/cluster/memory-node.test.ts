@@ -3,7 +3,9 @@ import { connectClient, TRANSPORTS } from "../support/client.ts";
 import { startCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { Member } from "../support/member.ts";
+import { openPolling } from "../support/polling-session.ts";
 import { signToken } from "../support/token.ts";
+import { connectWitness } from "../support/witness.ts";
 
 const ROOM = "chat:memory";
 
@@ -51,5 +53,26 @@ describe("one node without Redis", () => {
     await eventually(() => expect(second?.messages.at(-1)?.seq).toBe(seq));
     expect(second?.recoveries).toBe(1);
     for (const { violations } of members) expect(violations).toEqual([]);
+  });
+
+  it("[G9] lives on, and keeps nobody, where a join and what puts it out of the room come in one turn", async () => {
+    const cluster = await startCluster({ nodes: 1, env: { REDIS_URL: "memory:" } });
+    const [url = ""] = cluster.urls;
+    const witness = await connectWitness(url);
+    await witness.ok("joinRoom", { room: "chat:watched" });
+    for (const [room, out] of Object.entries({
+      "chat:banned": `["kickMember",{"room":"chat:banned","user":"ada","banSeconds":60}]`,
+      "chat:kicked": `["kickMember",{"room":"chat:kicked","user":"ada"}]`,
+      "chat:closed": `["closeRoom",{"room":"chat:closed"}]`,
+    })) {
+      const ada = await openPolling(url, await signToken({ sub: "ada" }));
+      expect(await ada.post(`420["joinRoom",{"room":"${room}"}]`, `421${out}`)).toBe(200);
+      const answers: string[] = [];
+      while (answers.length < 2) answers.push(...(await ada.poll()).filter((packet) => packet.startsWith("43")));
+      await eventually(async () => {
+        expect(await witness.ok("getMembers", { room })).toMatchObject({ memberCount: 0 });
+      });
+    }
+    expect(cluster.node(0).isAlive()).toBe(true);
   });
 });

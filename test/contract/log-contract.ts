@@ -320,6 +320,16 @@ export function logContract(makeWorld: WorldFactory): void {
       expect(seqs(await log.readAfter(ROOM, 0, WIDE, RETENTION))).toEqual([16, 17, 18, 19, 20, 21, 22, 23, 24, 25]);
     });
 
+    it("[G9] keeps no more bytes than its bound where a large message comes behind very many small ones", async () => {
+      const { log } = await makeWorld();
+      const retention = { maxBytes: 65_536 };
+      await appendMany(log, 600, { retention });
+      await log.append(ROOM, draft("large", { data: `"${"x".repeat(60_000)}"`, retention }));
+      const { entries } = await log.readAfter(ROOM, 0, WIDE, RETENTION);
+      expect(entries.reduce((sum, { body }) => sum + body.length, 0)).toBeLessThanOrEqual(65_536);
+      expect(entries.at(-1)?.seq).toBe(601);
+    });
+
     it("[G9] keeps no more bytes than its bound, and always the newest message", async () => {
       const { log } = await makeWorld();
       const retention = { maxBytes: 4_000 };

@@ -222,6 +222,23 @@ export function presenceContract(makeWorld: WorldFactory): void {
       expect(await world.presence.members(ROOM, rest.cursor, 30)).toMatchObject({ cursor: undefined });
     });
 
+    it("[G9] come in pages of no more than so many bytes, but one at least, each once", async () => {
+      const world = await makeWorld();
+      const users = Array.from({ length: 12 }, (_, i) => `u${i}`);
+      // The last one alone is more than a page.
+      const sizes = users.map((_, i) => (i === 11 ? 200_000 : 40_000));
+      for (const [i, user] of users.entries()) {
+        const state = JSON.stringify({ text: "x".repeat(sizes[i] ?? 0) });
+        await world.presence.join({ ...join(user, `c${i}`), state });
+      }
+      expect(await allMembers(world, 100)).toEqual(users);
+      const { members, cursor } = await world.presence.join(join("u0", "c0", { attempt: 2 }));
+      expect(ids({ members })).toEqual(users.slice(0, 4));
+      const next = await world.presence.members(ROOM, cursor, 2);
+      expect(ids(next)).toEqual(users.slice(4, 6));
+      expect(ids(await world.presence.members(ROOM, next.cursor, 100))).toEqual(users.slice(6, 10));
+    });
+
     it("a page goes on where the last one ended, whoever left meanwhile", async () => {
       const world = await makeWorld();
       for (let i = 0; i < 10; i++) await world.presence.join(join(`u${i}`, `c${i}`));

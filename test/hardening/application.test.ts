@@ -1,10 +1,12 @@
 import { createHmac } from "node:crypto";
 import { createServer, type IncomingHttpHeaders, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { eventually } from "../support/eventually.ts";
 import { stopsWithTest } from "../support/teardown.ts";
+import { signToken } from "../support/token.ts";
 import { connectWitness, type Witness } from "../support/witness.ts";
 
 const SECRET = "a-secret-that-signs-questions-0123456789";
@@ -156,6 +158,37 @@ describe("whoever wants into a room that the token says nothing of, where AUTHOR
     await ada.ok("sendMessage", { room: ROOM, data: 1 });
     await eventually(() => expect(ada.of("removed")).toEqual([{ room: ROOM, reason: "forbidden" }]));
     await ada.refused("joinRoom", { room: ROOM });
+  });
+
+  it("[G7] is out when what it allowed has ended, however long the question may still take", async () => {
+    const { application } = await startApplication({ permissions: ["*"], holdSeconds: 3 });
+    const cluster = await startAsking(application.url, { AUTHORIZE_TIMEOUT_MS: "25000", REQUEST_TIMEOUT_MS: "30000" });
+    const ada = await connect(cluster);
+    await ada.ok("joinRoom", { room: ROOM });
+    application.says = "nothing";
+    await eventually(() => expect(ada.of("removed")).toEqual([{ room: ROOM, reason: "forbidden" }]), {
+      withinMs: 6_000,
+    });
+  });
+
+  it("[G7] stays in, and asks no more, once the token covers the room: its word stands", async () => {
+    const { application, close } = await startApplication({ permissions: ["*"], holdSeconds: 1 });
+    const cluster = await startAsking(application.url);
+    const ada = await connect(cluster);
+    await ada.ok("joinRoom", { room: ROOM });
+    await ada.ok("renewToken", { token: await signToken({ sub: "ada", rooms: { "deal:*": ["join", "send"] } }) });
+    await close();
+    const asked = application.asked.length;
+    const ben = await connect(cluster, "ben");
+    // By then what ada was allowed has ended twice.
+    await delay(2_500);
+    expect(ada.of("removed")).toEqual([]);
+    await ada.ok("sendMessage", { room: ROOM, data: 1 });
+    expect(application.asked).toHaveLength(asked);
+    // And out with the token, since nothing of the grant is left.
+    await ada.ok("renewToken", { token: await signToken({ sub: "ada", rooms: {} }) });
+    await eventually(() => expect(ada.of("removed")).toEqual([{ room: ROOM, reason: "forbidden" }]));
+    expect((await ben.refused("joinRoom", { room: ROOM })).error.code).toBe("unavailable");
   });
 
   it("[G3] is out after leaveRoom, also where that came while the application was being asked", async () => {

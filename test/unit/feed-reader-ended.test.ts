@@ -50,3 +50,35 @@ it("[G6] whose connection ends while it is caught up is written to no more, and 
   expect(written).toEqual([1]);
   expect(reads).toBe(0);
 });
+
+it("[G5] that the log has no way on for is told so by that reason, also where the room went on while its page was read", async () => {
+  const head = { epoch: "e", seq: 100, ts: 100 };
+  const feed = new Feed("chat:1", POLICY, 1_000, {
+    readPage: async () => {
+      // Heard behind the reading, before its answer.
+      feed.entry(entry(101));
+      return { entries: Array.from({ length: 8 }, (_, index) => entry(93 + index)), head, more: false };
+    },
+    suspect: () => undefined,
+    pause: async () => undefined,
+    failed: (_room, error) => {
+      throw error;
+    },
+    counts: NOT_COUNTED,
+  });
+  const told: unknown[] = [];
+  const write = (frame: Frame) => {
+    told.push(...frame.parts.map(({ text }) => JSON.parse(text.slice(1))));
+    return true;
+  };
+  const outlet: Outlet = {
+    ...{ connection: "c", line: undefined, keepsUp: () => true, write, offer: write },
+    drained: async () => undefined,
+  };
+  feed.start(head, 0);
+  feed.expectJoin();
+  feed.attach(outlet, { epoch: "e", seq: 10, ts: 10 }, 0, 0);
+  feed.expectNoMore();
+  await turn();
+  expect(told).toMatchObject([["resync", { reason: "behind" }]]);
+});

@@ -6,7 +6,7 @@ import { Feeds } from "../../src/feed/feeds.ts";
 import type { Outlet } from "../../src/feed/reader.ts";
 import type { ChannelListener, RoomChannels } from "../../src/feed/room-channels.ts";
 import { Intervals } from "../../src/intervals.ts";
-import type { Head, Page, Position, RoomLog, RoomPosition, SeenRoom } from "../../src/log/room-log.ts";
+import type { Head, Page, Position, Retention, RoomLog, RoomPosition, SeenRoom } from "../../src/log/room-log.ts";
 
 const FULL = 1_000;
 const RETENTION = { maxMessages: FULL, maxBytes: 1_000_000, maxAgeMs: 1_000_000 };
@@ -23,6 +23,8 @@ class QuietLog implements RoomLog {
   readonly looks: number[] = [];
   /** Rooms that are no longer as they were told. */
   readonly changed = new Set<string>();
+  /** How long messages are kept, as it was told last. */
+  maxAgeMs = 0;
   head = { ...START, version: 0 };
   epoch = START.epoch;
 
@@ -67,7 +69,8 @@ class QuietLog implements RoomLog {
     return new Set(rooms.filter((room) => !isAs(room) || this.changed.has(room.room)).map(({ room }) => room));
   }
 
-  #count(rooms: readonly { readonly room: string }[]): void {
+  #count(rooms: readonly { readonly room: string; readonly retention: Retention }[]): void {
+    this.maxAgeMs = rooms[0]?.retention.maxAgeMs ?? 0;
     for (const { room } of rooms) this.compared.set(room, (this.compared.get(room) ?? 0) + 1);
   }
 }
@@ -84,7 +87,11 @@ class CountedChannels implements RoomChannels {
   }
 }
 
-function feedsOver(log: QuietLog, lost: (room: string) => Promise<void> = () => Promise.resolve()) {
+function feedsOver(
+  log: QuietLog,
+  lost: (room: string) => Promise<void> = () => Promise.resolve(),
+  retentionNow: () => Retention = () => RETENTION,
+) {
   const channels = new CountedChannels();
   const feeds = new Feeds({
     intervals: new Intervals(),
@@ -92,7 +99,7 @@ function feedsOver(log: QuietLog, lost: (room: string) => Promise<void> = () => 
     log,
     limits: { heldBytes: 1_000, lingerMs: LINGER_MS },
     counts: NOT_COUNTED,
-    policyOf: () => ({ retention: RETENTION, presence: { upToMembers: 100, againBelowMembers: 80 } }),
+    policyOf: () => ({ retention: retentionNow(), presence: { upToMembers: 100, againBelowMembers: 80 } }),
     failed: (_room, error) => {
       throw error;
     },
@@ -137,6 +144,19 @@ describe("the feeds of a node", () => {
     await open(20_000);
     expect(await compared(10)).toBe(5_000);
     expect(Math.max(...log.checks, ...log.looks)).toBeLessThanOrEqual(500);
+  });
+
+  it("[G9] rooms that are open go by what their type says now, once room types have changed", async () => {
+    const log = new QuietLog();
+    let retention: Retention = RETENTION;
+    const { feeds, open } = feedsOver(log, undefined, () => retention);
+    await open(3);
+    feeds.suspectAll();
+    await vi.waitFor(() => expect([log.compared.size, log.maxAgeMs]).toEqual([3, RETENTION.maxAgeMs]));
+    retention = { ...RETENTION, maxAgeMs: 5_000_000 };
+    feeds.adoptPolicies();
+    await vi.waitFor(() => expect([...log.compared.values(), log.maxAgeMs]).toEqual([2, 2, 2, 5_000_000]));
+    expect(feeds.get("chat:1")?.retention).toEqual(retention);
   });
 
   it("[G5] after a failover all feeds are compared again soon, also those that had nothing to be told at first", async () => {

@@ -6,6 +6,8 @@ import type { ServerEvents } from "../../src/protocol.ts";
 import { stopsWithTest } from "../support/teardown.ts";
 
 const MEMBERS = 200;
+/** A large state, of which fifty are more than one frame may have. */
+const STATE = { text: "x".repeat(5_000) };
 type Told = [name: string, event: ServerEvents["presence"]];
 
 /** A room past the bound of single events; `tell` lets the second of a summary pass. */
@@ -19,9 +21,10 @@ function crowded() {
     { tell: (frame: Frame) => told.push(JSON.parse(frame.text.slice(1)) as Told) },
   );
   let version = 10;
-  const hear = (kind: PresenceChange["kind"], id: string, afterGap = false) => {
+  const hear = (kind: PresenceChange["kind"], id: string, afterGap = false, state?: Record<string, unknown>) => {
     version += 1;
-    news.hear({ kind, user: { id }, memberCount: MEMBERS, version, by: "x" }, afterGap);
+    const user = state === undefined ? { id } : { id, state };
+    news.hear({ kind, user, memberCount: MEMBERS, version, by: "x" }, afterGap);
   };
   const tell = () => {
     vi.advanceTimersByTime(1_000);
@@ -72,5 +75,17 @@ describe("summaries of a large room's presence", () => {
     expect(tell()).toMatchObject([["presence", { joined: { length: 50 }, left: { length: 0 } }]]);
     for (let index = 0; index < 51; index++) hear("userJoined", `v${index}`);
     expect(tell()).toMatchObject([["presence", { partial: true, joined: { length: 50 } }]]);
+  });
+
+  it("[G9] name nobody where the states of those whom they name would be too much for one frame, and say so", () => {
+    const { hear, tell } = crowded();
+    for (let index = 0; index < 30; index++) hear("userJoined", `u${index}`, false, STATE);
+    const [[, few] = expect.fail("nothing was told")] = tell();
+    expect(few.joined).toHaveLength(30);
+    expect(few.partial).toBeUndefined();
+    for (let index = 0; index < 45; index++) hear("userJoined", `v${index}`, false, STATE);
+    expect(tell()).toMatchObject([
+      ["presence", { partial: true, joined: { length: 0 }, memberCount: MEMBERS, version: 85 }],
+    ]);
   });
 });

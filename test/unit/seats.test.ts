@@ -26,6 +26,8 @@ class ModelStore implements Presence, RoomIndex, Occupancy {
   /** All that was asked for by the joins. */
   readonly joins: JoinRequest[] = [];
   holding = false;
+  /** States are asked for as the rest is; otherwise they are stored at once. */
+  holdsStates = false;
   readonly #waiting: (() => void)[] = [];
 
   join(request: JoinRequest): Promise<Joined> {
@@ -38,8 +40,8 @@ class ModelStore implements Presence, RoomIndex, Occupancy {
     return this.#send(`leave ${room} ${connection}`, undefined);
   }
 
-  setState(): Promise<void> {
-    return Promise.resolve();
+  async setState({ room, connection }: Seat, state: string): Promise<void> {
+    if (this.holdsStates) await this.#send(`state ${room} ${connection} ${state}`, undefined);
   }
 
   members(): never {
@@ -324,5 +326,63 @@ describe("the seats of a node", () => {
     await store.answer();
     expect(store.take().filter((line) => line.startsWith("join"))).toHaveLength(199);
     await Promise.all([done, left]);
+  });
+
+  it("[G9] where nobody waits 500 at a time are given up, each once, and one that is refused holds up no other", async () => {
+    const failures: unknown[] = [];
+    const { store, seats: all } = seats((error) => failures.push(error));
+    onTestFinished(() => all.close());
+    const connections = Array.from({ length: 1_200 }, (_, index) => `c${index}`);
+    await Promise.all(connections.map((connection) => all.join(seat(connection))));
+    store.take();
+    store.holding = true;
+    store.broken = "leave chat:1 c0";
+    for (const connection of connections) all.leaveQuietly(seat(connection));
+    await new Promise(setImmediate);
+    const sent = store.take();
+    expect(sent).toHaveLength(501);
+    // Whoever waits for it does not wait for the others.
+    const waited = all.leave(seat("somebody"));
+    expect(store.take()).toEqual(["leave chat:1 somebody"]);
+    for (let turn = 0; turn < 3; turn++) await store.answer();
+    await waited;
+    sent.push(...store.take().filter((what) => what.startsWith("leave")));
+    expect(sent.toSorted()).toEqual(connections.map((connection) => `leave chat:1 ${connection}`).toSorted());
+    expect(failures).toHaveLength(1);
+  });
+
+  it("[G5] while Redis is away 500 of those who left are tried again, not all of them", async () => {
+    const { store, seats: all } = seats();
+    const connections = Array.from({ length: 5_000 }, (_, index) => `c${index}`);
+    await Promise.all(connections.map((connection) => all.join(seat(connection))));
+    store.take();
+    store.refused = "leave";
+    for (const connection of connections) all.leaveQuietly(seat(connection));
+    await eventually(() => expect(store.sent.length).toBeGreaterThanOrEqual(1_000));
+    expect(new Set(store.take()).size).toBe(500);
+    store.refused = undefined;
+    const left = () => new Set(store.sent.filter((what) => what.startsWith("leave"))).size;
+    await eventually(() => expect(left()).toBe(5_000));
+  });
+
+  it("[G4] who is put back while another state is under way is put back with that one", async () => {
+    const { store, seats: all } = seats();
+    await all.join({ ...seat("a"), state: "{}" });
+    store.holding = true;
+    store.holdsStates = true;
+    const telling = all.setState(seat("a"), '{"new":1}');
+    all.renewed(false, 0);
+    const puttingBack = all.putBack();
+    await store.answer();
+    await store.answer();
+    await Promise.all([telling, puttingBack]);
+    expect(store.joins.at(-1)).toMatchObject({ connection: "a", state: '{"new":1}' });
+    // One that is refused is not what the room knows.
+    store.holding = false;
+    store.broken = 'state chat:1 a {"other":1}';
+    await expect(all.setState(seat("a"), '{"other":1}')).rejects.toThrow("WRONGTYPE");
+    all.renewed(false, 0);
+    await all.putBack();
+    expect(store.joins.at(-1)).toMatchObject({ connection: "a", state: '{"new":1}' });
   });
 });

@@ -112,6 +112,23 @@ describe("moving events of webhooks", () => {
     await eventually(() => expect(all.got).toEqual(["m2", "m1"]), AGAIN);
   });
 
+  it("[G4] a fault in one turn is told, and does not end the moving", async () => {
+    const rooms = { "chat:1": [message(1)] };
+    const all = new Queue("all");
+    let faults = 1;
+    all.wants = () => {
+      if (faults > 0) {
+        faults -= 1;
+        throw new TypeError("a fault");
+      }
+      return true;
+    };
+    const { mover, failures } = startMover(outboxes(rooms), [all]);
+    mover.touched("chat:1");
+    await eventually(() => expect(all.got).toEqual(["m1"]), AGAIN);
+    expect(failures).toEqual(["TypeError: a fault"]);
+  });
+
   it("[G4] a queue that refuses gets all once it does not; the others get each event once, and what comes meanwhile", async () => {
     const rooms = { "chat:1": [message(1), message(2)], "game:1": [message(3)] };
     const [all, chat] = [new Queue("all"), new Queue("chat")];

@@ -96,8 +96,8 @@ for _, entry in ipairs(entries) do
   add_event(outbox, dropped, "k", "message", "e", epoch, "s", entry.seq, "b", entry.body)
 end
 local floor, oldest = tonumber(head[5] or 0), tonumber(head[6])
--- One trimming takes so much that it is enough, but for the first messages behind many smaller ones.
-for _ = 1, #entries do
+-- One trimming takes up to 64 entries: as many trimmings as it takes where large messages come behind many small ones.
+for _ = 1, #entries + math.floor((appended - tonumber(head[4] or 0)) / 4096) do
   if oldest and oldest >= now - max_age and appended - floor <= max_bytes then break end
   floor, oldest = trim_log(log, last, appended, max_bytes, now - max_age)
   redis.call("HSET", meta, "floor", integer(floor), "oldest", integer(oldest))

@@ -4,7 +4,7 @@
 -- ARGV  1 channel, 2 room (JSON), 3 connection, 4 incarnation, 5 attempt, 6 user, 7 identity (JSON without braces),
 --       8 state (JSON, or "" to keep the known one), 9 most users (0: any), 10 members to list, 11 epoch to start if one
 --       is needed, 12 most age, 13 life of dedupe entries, 14 longest time between renewals (times in ms), 15 who is told: others, nobody,
---       everybody, 16 "1" where the name and state that are known stay
+--       everybody, 16 "1" where the name and state that are known stay, 17 most bytes of members to list
 -- Returns { "superseded" }, { "banned", until }, { "room_full" }, or
 --         { "joined", "epoch seq ts version members", cursor or "", members as JSON … }
 --- @include "integer.lua"
@@ -55,5 +55,5 @@ if event and tells ~= "nobody" then
   if first then add_event(outbox, dropped, "k", "joined", "b", whom, "n", count, "v", integer(version)) end
 end
 local reply = { "joined", table.concat({ epoch, integer(seq), integer(ts), integer(version), count }, " ") }
-for _, part in ipairs(list_members(presence, members, 0, shown)) do reply[#reply + 1] = part end
+for _, part in ipairs(list_members(presence, members, 0, shown, tonumber(ARGV[17]))) do reply[#reply + 1] = part end
 return reply
