@@ -7,7 +7,12 @@ export interface Decision {
   readonly bits: PermissionBits;
   /** By the monotonic clock, in milliseconds. */
   readonly until: number;
+  /** For how long it was given, in milliseconds. */
+  readonly holdsMs: number;
 }
+
+/** How long before its end somebody who is to stay is asked about again, in milliseconds: so much, and longer than a question may take. */
+const AHEAD_MS = { least: 2_000, beyondQuestion: 500 };
 
 /** Most decisions that are remembered; the oldest goes first. */
 const MOST_REMEMBERED = 10_000;
@@ -50,9 +55,26 @@ export class Application {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** For a whole question, in milliseconds. */
-  get timeoutMs(): number {
-    return this.#options.timeoutMs;
+  /** How long before the end of what was allowed it is time to ask again, where somebody is to stay: by then `leftMs` are left. */
+  aheadMs(leftMs: number): number {
+    return Math.min(Math.max(AHEAD_MS.least, this.#options.timeoutMs + AHEAD_MS.beyondQuestion), leftMs / 2);
+  }
+
+  /**
+   * As `decide`, about somebody who is to stay: what is remembered and ends soon is asked for anew, and counts to its end where the
+   * server does not decide.
+   */
+  async decideToStay(question: Question): Promise<Decision> {
+    const known = this.#remembered.get(keyOf(question));
+    const now = this.#now();
+    if (known === undefined || "failedUntil" in known || known.until <= now) return await this.decide(question);
+    if (known.until - now > this.aheadMs(known.holdsMs)) return known;
+    try {
+      return await this.decide(question, known.until);
+    } catch (error) {
+      if (known.until > this.#now()) return known;
+      throw error;
+    }
   }
 
   /**
@@ -60,7 +82,7 @@ export class Application {
    * `unavailable`.
    */
   async decide(question: Question, after = this.#now()): Promise<Decision> {
-    const key = `${question.user.length}:${question.user}:${question.room}`;
+    const key = keyOf(question);
     const known = this.#remembered.get(key);
     if (known !== undefined && "failedUntil" in known) {
       if (known.failedUntil > this.#now()) throw undecided();
@@ -81,7 +103,7 @@ export class Application {
     }
     try {
       const { bits, holdsMs } = await this.#options.put(question, signal);
-      const decision: Decision = { bits, until: this.#now() + holdsMs };
+      const decision: Decision = { bits, until: this.#now() + holdsMs, holdsMs };
       this.#remember(key, decision);
       if (this.#isLost) this.#options.back();
       this.#isLost = false;
@@ -133,4 +155,8 @@ export class Application {
 function undecided(cause?: unknown): RoomcastError {
   const message = "the application's server does not say at present whether you may: try again";
   return new RoomcastError("unavailable", message, { cause });
+}
+
+function keyOf({ user, room }: Question): string {
+  return `${user.length}:${user}:${room}`;
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import { RoomcastError } from "../errors.ts";
 import type { Intervals } from "../intervals.ts";
 import { type Appended, type Entry, NOWHERE, type PageSize, type Position, type RoomLog } from "../log/room-log.ts";
@@ -13,6 +13,8 @@ import type { RoomChannels } from "./room-channels.ts";
 
 /** Before trying again what Redis refused, in milliseconds; and what failed for a reason that does not pass by itself. */
 const RETRY_MS = { away: 250, failed: 5_000 };
+/** Missed messages that are heard in one turn of the event loop: what follows of one may go over all connections. */
+const HEARD_PER_TURN = 100;
 const PAGE: PageSize = { maxMessages: BOUNDS.pageMessages, maxBytes: BOUNDS.pageBytes };
 
 export interface LogFollowerOptions {
@@ -169,7 +171,10 @@ export class LogFollower implements Outlet {
         const [head] = await log.check([{ room, position: NOWHERE, retention: policy.retention }]);
         if (head === undefined) return;
         await begins(head);
-        for (const message of await this.#missed(head)) this.#hear(message);
+        for (const [index, message] of (await this.#missed(head)).entries()) {
+          if (index % HEARD_PER_TURN === 0) await nextTurn();
+          this.#hear(message);
+        }
         this.#heardTs = Math.max(this.#heardTs ?? 0, head.ts);
         feed.start(head, 0);
         feed.attach(this, { epoch: head.epoch, seq: head.seq, ts: head.ts }, 0, mark);

@@ -7,6 +7,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { Server as HttpsServer } from "node:https";
+import type { Socket as TcpSocket } from "node:net";
 import type { Duplex } from "node:stream";
 import express from "express";
 import helmet from "helmet";
@@ -14,9 +15,6 @@ import type { Logger } from "../telemetry/log.ts";
 import { type ApiOptions, apiRoutes } from "./api.ts";
 import { problemHandler } from "./problem.ts";
 import { type PublicAppOptions, publicApp } from "./public-app.ts";
-
-/** Where Socket.IO takes upgrades. */
-const SOCKET_IO = "/socket.io/";
 
 type Handler = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void;
 
@@ -55,17 +53,17 @@ export function publicServer(
   return server;
 }
 
+/**
+ * Engine.IO ends upgrades that nobody has answered for a second, and leaves the closing to their clients: no time-out of the HTTP
+ * server is for them any more, and a client may never close.
+ */
 function ownServer(own: ServerOptions, app: RequestListener): HttpServer {
-  return createServer(own, app).on("upgrade", ({ url = "" }: IncomingMessage, socket: Duplex) => {
-    if (!url.startsWith(SOCKET_IO)) refuseUpgrade(socket);
+  return createServer(own, app).on("upgrade", (_request: IncomingMessage, socket: Duplex) => {
+    const tcp = socket as TcpSocket;
+    tcp.once("finish", () => {
+      if (tcp.bytesWritten === 0) tcp.destroy();
+    });
   });
-}
-
-/** Nobody else answers it, no time-out of the HTTP server is for it any more, and its client may never close it. */
-function refuseUpgrade(socket: Duplex): void {
-  socket.on("error", () => socket.destroy());
-  socket.once("finish", () => socket.destroy());
-  socket.end("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
 }
 
 /** An application of its own inside the other: settings, error handling and headers of either do not reach the other. */

@@ -97,7 +97,7 @@ export class Seats {
   /** Replaces the state of the user who sits there (JSON text of an object). */
   async setState(seat: Seat, state: string): Promise<void> {
     const seated = this.#rooms.get(seat.room)?.seats.get(seat.connection);
-    const before = seated?.request;
+    const before = seated && { ...seated };
     // At once: who is put back while this is under way comes behind it, and must not bring the state before.
     if (seated !== undefined) {
       seated.request = { ...seated.request, state };
@@ -108,7 +108,7 @@ export class Seats {
     } catch (error) {
       // It is in the store, or comes there with the next putting back: nobody knows, and its sender was told so.
       if (!isAway(error) && seated !== undefined && before !== undefined && seated.request.state === state) {
-        seated.request = before;
+        Object.assign(seated, { request: before.request, toldAtS: before.toldAtS });
       }
       throw error;
     }

@@ -114,6 +114,16 @@ export async function askApplication(
   return await application.decide({ user, room, permission });
 }
 
+/** The same of its joining, which is to last. */
+export async function askToStay(
+  { application }: RoomContext,
+  { identity: { user } }: Connection,
+  room: string,
+): Promise<Decision> {
+  if (application === undefined) throw new Error("there is no application to ask");
+  return await application.decideToStay({ user, room, permission: "join" });
+}
+
 /** `authorize` for reading, which needs no join: it may ask the application. Takes the rate before that costs anything. */
 export async function authorizeReading(
   context: RoomContext,

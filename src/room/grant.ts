@@ -4,8 +4,6 @@ import type { Connection, RoomGrant } from "./connection.ts";
 import { allows, mayAsk, type RoomContext } from "./context.ts";
 import { remove } from "./removal.ts";
 
-/** How long before its end a grant is asked for again, in milliseconds: so much, and longer than a question may take. */
-const AHEAD_MS = { least: 2_000, beyondQuestion: 500 };
 /** Between two tries where the application's server does not decide, in milliseconds. */
 const RETRY_MS = 500;
 
@@ -20,7 +18,6 @@ const LONGEST_STEP_MS = 10_000;
 export function keepGrant(context: RoomContext, connection: Connection, room: string, grant: RoomGrant): void {
   const { application } = context;
   if (application === undefined) return;
-  const aheadMs = Math.max(AHEAD_MS.least, application.timeoutMs + AHEAD_MS.beyondQuestion);
   const isCurrent = () => connection.joinedIn(room)?.grant === grant;
   const left = () => Math.max(0, grant.until - performance.now());
   const leaveForbidden = () => remove(context, connection, { room, reason: "forbidden" });
@@ -48,9 +45,9 @@ export function keepGrant(context: RoomContext, connection: Connection, room: st
     }
     if (!allows(context, connection, room, "join")) leaveForbidden();
     else if (decision === undefined) lookIn(Math.min(RETRY_MS, left()));
-    else lookIn(left() - Math.min(aheadMs, left() / 2));
+    else lookIn(left() - application.aheadMs(left()));
   };
-  lookIn(left() - Math.min(aheadMs, left() / 2));
+  lookIn(left() - application.aheadMs(left()));
 }
 
 /** Undefined where the application does not decide until then, by the monotonic clock: what it allowed holds no longer. */

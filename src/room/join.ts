@@ -10,7 +10,7 @@ import type { Replies, Request } from "../protocol.ts";
 import type { Call } from "./call.ts";
 import type { Connection, Membership, RoomGrant } from "./connection.ts";
 import {
-  askApplication,
+  askToStay,
   authorize,
   mayAsk,
   messagesOf,
@@ -47,7 +47,7 @@ export async function joinRoom(
   const joining = begin(context, connection, room, call);
   let held: HeldFeed | undefined;
   try {
-    const decision = undecided ? await call.within(askApplication(context, connection, room, "join")) : undefined;
+    const decision = undecided ? await call.within(askToStay(context, connection, room)) : undefined;
     const mayRead = requireRights(context, connection, request, decision);
     if (context.hooks.beforeJoin !== undefined) {
       await call.within(context.hooks.beforeJoin({ user: connection.from, connection: connection.id, room }));

@@ -51,10 +51,12 @@ function watchUpgrades(engine: Engine, countOf: (session: object) => (() => bool
       if (count()) websocket.terminate();
     };
     websocket.on("ping", countFrame).on("message", countFrame);
-    session.once("upgrade", (upgraded) => {
-      // From now on the session hears of its frames itself.
-      if (upgraded === transport) websocket.off("message", countFrame);
-    });
+    // From then on the session hears of its frames itself.
+    const upgraded = (to: object) => {
+      if (to === transport) websocket.off("message", countFrame);
+    };
+    session.once("upgrade", upgraded);
+    websocket.once("close", () => session.off("upgrade", upgraded));
     return transport;
   });
 }

@@ -1,5 +1,4 @@
 import { ServerResponse } from "node:http";
-import type { Socket as TcpSocket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Socket } from "socket.io";
 import { Frame } from "../feed/frame.ts";
@@ -106,7 +105,7 @@ export class SocketOutlet implements Port, Debtor {
     this.#direct.doubt();
     this.#bounds.budget.release(this);
     // By then it is known whether the session ends with its socket, or goes on with another one.
-    if (this.#unread().length > 0) setImmediate(() => this.#leaveUnread());
+    if (this.owed > 0) setImmediate(() => this.#leaveUnread());
     if (SocketOutlet.#outlets.get(conn) !== this) return;
     SocketOutlet.#outlets.delete(conn);
     conn.off("upgrade", SocketOutlet.#onUpgrade);
@@ -179,26 +178,24 @@ export class SocketOutlet implements Port, Debtor {
 
   /** Bytes that this connection was sent and the operating system has not taken. */
   get owed(): number {
-    const { writer } = this.#direct;
-    if (writer !== undefined) return this.#waiting + writer.owed;
-    const { conn } = this.#socket;
-    // A client may poll again by another TCP connection, and leave the answers before unread.
+    // A client may poll again by another TCP connection, or go on by a websocket, and leave the answers before unread.
     let answered = 0;
     if (this.#answers !== undefined) for (const bytes of this.#answers.values()) answered += bytes;
+    const { writer } = this.#direct;
+    if (writer !== undefined) return this.#waiting + writer.owed + answered;
+    const { conn } = this.#socket;
     if (conn.transport.writable && this.#waiting === 0) return answered;
     return this.#waiting + Math.max(this.#handed, answered);
   }
 
+  /** What is unread in a websocket that goes on with another socket counts there. */
   #leaveUnread(): void {
-    if (this.#socket.conn.readyState === "open") return;
-    for (const socket of this.#unread()) this.#bounds.budget.owes(new Unread(socket));
-  }
-
-  /** TCP connections of this client with something in them that the operating system has not taken. */
-  #unread(): TcpSocket[] {
-    const sockets: (TcpSocket | null | undefined)[] = [this.#direct.writer?.socket];
-    for (const { socket } of this.#answers?.keys() ?? []) sockets.push(socket);
-    return sockets.flatMap((socket) => (socket != null && socket.writableLength > 0 ? [socket] : []));
+    const { budget } = this.#bounds;
+    for (const answer of this.#answers?.keys() ?? []) {
+      if (answer.socket !== null) budget.owes(new Unread(answer.socket, answer));
+    }
+    const tcp = this.#direct.writer?.socket;
+    if (tcp !== undefined && this.#socket.conn.readyState !== "open") budget.owes(new Unread(tcp));
   }
 
   /**

@@ -1,3 +1,4 @@
+import type { ServerResponse } from "node:http";
 import type { Socket as TcpSocket } from "node:net";
 import type { Debtor } from "./outbound-budget.ts";
 
@@ -10,14 +11,17 @@ const READ_WITHIN_MS = 30_000;
  */
 export class Unread implements Debtor {
   readonly #socket: TcpSocket;
+  readonly #answer: ServerResponse | undefined;
   readonly #endsAt = performance.now() + READ_WITHIN_MS;
 
-  constructor(socket: TcpSocket) {
+  /** `answer`: the one that it is, by HTTP. Behind it the TCP connection may be used for others. */
+  constructor(socket: TcpSocket, answer?: ServerResponse) {
     this.#socket = socket;
+    this.#answer = answer;
   }
 
   get owed(): number {
-    return this.#socket.destroyed ? 0 : this.#socket.writableLength;
+    return this.#isThere ? this.#socket.writableLength : 0;
   }
 
   bound(): void {
@@ -25,6 +29,11 @@ export class Unread implements Debtor {
   }
 
   close(): void {
-    this.#socket.destroy();
+    if (this.#isThere) this.#socket.destroy();
+  }
+
+  /** Node.js takes the connection from an answer once that is written. */
+  get #isThere(): boolean {
+    return !this.#socket.destroyed && (this.#answer === undefined || this.#answer.socket === this.#socket);
   }
 }

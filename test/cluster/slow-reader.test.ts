@@ -256,4 +256,26 @@ describeWithRedis("a client that stops reading", () => {
     expect(await kept).toBe(200);
     expect(talker.violations).toEqual([]);
   });
+
+  it("[G6] that polls without reading, and begins anew in the same session, is still owed what it left unread", async () => {
+    const bound = 8 * MIB;
+    const cluster = await clusterKeeping(256 * MIB, { MAX_OUTBOUND_BYTES: String(bound) });
+    const talker = await member(cluster);
+    for (let index = 0; index < 20; index++) await talker.send(`m${index}`, BODY);
+    const token = await signToken();
+    const greedy = await openPolling(cluster.urls[0] ?? "", token);
+    const owed = () => metric(cluster, "roomcast_outbound_bytes");
+    const owes = async (bytes: number) => {
+      const pages = Array.from({ length: Math.ceil(bytes / (4 * BODY.length)) }, (_, index) => index);
+      await greedy.post(...pages.map((index) => `42${index}["getHistory",{"room":"chat:slow","limit":4}]`));
+      await eventually(async () => expect(await owed()).toBeGreaterThanOrEqual(bytes));
+    };
+    await owes(bound - MIB);
+    await greedy.pollUnread();
+    await greedy.post("41");
+    await greedy.post(`40${JSON.stringify({ token })}`);
+    for (let heard: string[] = []; !heard.some((packet) => packet.startsWith("40{")); ) heard = await greedy.poll();
+    const left = await owed();
+    await owes(left + 2 * MIB);
+  });
 });

@@ -1,7 +1,9 @@
+import { EventEmitter } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Ack, RequestName, ServerEvents } from "../../src/protocol.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
+import { startEmbedded } from "../support/embedded.ts";
 import { eventually } from "../support/eventually.ts";
 import { PingingSocket } from "../support/pinging-socket.ts";
 import { connectRaw } from "../support/raw-client.ts";
@@ -147,6 +149,20 @@ describe("whoever sends without end", () => {
       await eve.ping(20_000);
       await eventually(() => expect(eve.closed).toBe(true));
     });
+  });
+
+  it("[G9] attempts to take over a session, given up again and again, leave nothing with it", async () => {
+    const { url: own, node } = await startEmbedded({ env: { REDIS_URL: "memory:" } });
+    const sid = await openSession(own);
+    const session: unknown = Reflect.get(Reflect.get(node.io.engine, "clients"), sid);
+    if (!(session instanceof EventEmitter)) throw new Error("no such session");
+    const listeners = () => session.eventNames().reduce((sum, name) => sum + session.listenerCount(name), 0);
+    const before = listeners();
+    for (let attempt = 0; attempt < 5; attempt++) {
+      const eve = await RawWebSocket.open(own, sid);
+      eve.close();
+      await eventually(() => expect(listeners()).toBe(before));
+    }
   });
 
   it("[G9] a polling request of 300,000 packets: cut off before it is taken apart", async () => {

@@ -55,6 +55,10 @@ export class RawWebSocket {
     return raw;
   }
 
+  close(): void {
+    this.#socket.close();
+  }
+
   send(frame: string | Uint8Array): void {
     this.#socket.send(typeof frame === "string" ? frame : new Uint8Array(frame));
   }

@@ -31,7 +31,12 @@ function setUp(options: Partial<ApplicationOptions> = {}) {
       ({ bits }) => bits,
       (error: { code: string }) => error.code,
     );
-  return { clock, puts, told, ask };
+  const askToStay = (user: string, room: string) =>
+    application.decideToStay({ user, room, permission: "join" }).then(
+      ({ bits }) => bits,
+      (error: { code: string }) => error.code,
+    );
+  return { clock, puts, told, ask, askToStay };
 }
 
 describe("[G7] the application's server", () => {
@@ -43,6 +48,31 @@ describe("[G7] the application's server", () => {
     expect(puts[0]?.question).toEqual({ user: "ada", room: "chat:1", permission: "join" });
     puts[0]?.answer({ bits: 3, holdsMs: 1_000 });
     expect(await Promise.all(asked)).toEqual([3, 3, 3]);
+  });
+
+  test("is asked anew about who is to stay where its answer ends soon, and that counts to its end where it does not decide", async () => {
+    const { clock, puts, ask, askToStay } = setUp({ timeoutMs: 1_000 });
+    const first = askToStay("ada", "chat:1");
+    await turn();
+    puts.at(-1)?.answer({ bits: 3, holdsMs: 60_000 });
+    expect(await first).toBe(3);
+    clock.now += 57_000;
+    expect(await askToStay("ada", "chat:1")).toBe(3);
+    expect(puts).toHaveLength(1);
+    clock.now += 1_500;
+    // Who only reads goes by what is remembered.
+    expect(await ask("ada", "chat:1")).toBe(3);
+    const second = askToStay("ada", "chat:1");
+    await turn();
+    expect(puts).toHaveLength(2);
+    puts.at(-1)?.fail(new Error("away"));
+    expect(await second).toBe(3);
+    clock.now += 1_600;
+    const third = askToStay("ada", "chat:1");
+    await turn();
+    puts.at(-1)?.answer({ bits: 0, holdsMs: 1_000 });
+    expect(await third).toBe(0);
+    expect(puts).toHaveLength(3);
   });
 
   test("is not asked again for as long as its answer holds, be it yes or no", async () => {
