@@ -16,6 +16,9 @@ import { type ApiOptions, apiRoutes } from "./api.ts";
 import { problemHandler } from "./problem.ts";
 import { type PublicAppOptions, publicApp } from "./public-app.ts";
 
+/** Where Socket.IO takes upgrades; it answers each of them itself. */
+const SOCKET_IO = "/socket.io/";
+
 type Handler = (request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void) => void;
 
 /** An Express application, 4 or 5, by what is needed of it: no other version's types are in the way. */
@@ -58,7 +61,9 @@ export function publicServer(
  * server is for them any more, and a client may never close.
  */
 function ownServer(own: ServerOptions, app: RequestListener): HttpServer {
-  return createServer(own, app).on("upgrade", (_request: IncomingMessage, socket: Duplex) => {
+  return createServer(own, app).on("upgrade", ({ url = "" }: IncomingMessage, socket: Duplex) => {
+    // A listener more is 400 bytes that every idle client would keep.
+    if (url.startsWith(SOCKET_IO)) return;
     const tcp = socket as TcpSocket;
     tcp.once("finish", () => {
       if (tcp.bytesWritten === 0) tcp.destroy();

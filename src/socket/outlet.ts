@@ -10,6 +10,7 @@ import { type Engine, websocketOf } from "./engine.ts";
 import type { FdWriter } from "./fd-writer.ts";
 import type { Debtor, OutboundBudget } from "./outbound-budget.ts";
 import { isEncoded, isSignal, isVolatile, sizeOf } from "./packets.ts";
+import { PollAnswers } from "./poll-answers.ts";
 import { corkCallback, corkTurn } from "./turn-cork.ts";
 import { Unread } from "./unread.ts";
 
@@ -51,8 +52,8 @@ export class SocketOutlet implements Port, Debtor {
   #waiting = 0;
   /** Handed to the transport, which has not drained since. */
   #handed = 0;
-  /** Answers to polls that the operating system has not taken, with the size of each; none where there never was one. */
-  #answers: Map<ServerResponse, number> | undefined;
+  /** Undefined until there was one. */
+  #answers: PollAnswers | undefined;
   #paused = false;
   /** A request that came by polling is kept unread. */
   #keepsRequest = false;
@@ -178,9 +179,7 @@ export class SocketOutlet implements Port, Debtor {
 
   /** Bytes that this connection was sent and the operating system has not taken. */
   get owed(): number {
-    // A client may poll again by another TCP connection, or go on by a websocket, and leave the answers before unread.
-    let answered = 0;
-    if (this.#answers !== undefined) for (const bytes of this.#answers.values()) answered += bytes;
+    const answered = this.#answers?.bytes ?? 0;
     const { writer } = this.#direct;
     if (writer !== undefined) return this.#waiting + writer.owed + answered;
     const { conn } = this.#socket;
@@ -191,9 +190,7 @@ export class SocketOutlet implements Port, Debtor {
   /** What is unread in a websocket that goes on with another socket counts there. */
   #leaveUnread(): void {
     const { budget } = this.#bounds;
-    for (const answer of this.#answers?.keys() ?? []) {
-      if (answer.socket !== null) budget.owes(new Unread(answer.socket, answer));
-    }
+    for (const unread of this.#answers?.unread() ?? []) budget.owes(unread);
     const tcp = this.#direct.writer?.socket;
     if (tcp !== undefined && this.#socket.conn.readyState !== "open") budget.owes(new Unread(tcp));
   }
@@ -228,7 +225,7 @@ export class SocketOutlet implements Port, Debtor {
     conn.close(true);
     // A close frame would wait behind all that is owed, and keep it in memory; so would answers that nobody reads.
     websocketOf(conn.transport)?.terminate();
-    for (const answer of this.#answers?.keys() ?? []) answer.destroy();
+    this.#answers?.cutOff();
   }
 
   async #until(isDone: () => boolean): Promise<void> {
@@ -283,10 +280,8 @@ export class SocketOutlet implements Port, Debtor {
     this.#waiting = 0;
     const answer: unknown = Reflect.get(this.#socket.conn.transport, "res");
     if (!(answer instanceof ServerResponse) || answer.destroyed) return;
-    this.#answers ??= new Map();
-    this.#answers.set(answer, this.#handed);
-    // Told once all of it was taken, too.
-    answer.once("close", () => this.#answers?.delete(answer));
+    this.#answers ??= new PollAnswers();
+    this.#answers.add(answer, this.#handed);
   }
 
   #bound(owed: number): void {
