@@ -49,7 +49,7 @@ export async function startWorld({ nodes, scenario, script }: WorldOptions, star
   started.add(() => (pair ?? redis).stop());
   const way = await startSwallowingProxy(redis.port);
   started.add(() => way.close());
-  const control = new Redis(way.port);
+  const control = new Redis(way.port, "127.0.0.1");
   // It breaks whenever Redis does, and comes back by itself.
   control.on("error", () => undefined);
   started.add(async () => control.disconnect());

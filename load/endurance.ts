@@ -49,11 +49,14 @@ export function compared(metrics: Metrics, span: Span): Metrics {
 /** Watches the nodes' memory and event loop until the end of the span, and tells whether a node's memory grew. */
 export async function watchNodes(adminUrls: readonly string[], span: Span, metrics: Metrics): Promise<void> {
   const memory = adminUrls.map(() => ({ first: [] as number[], last: [] as number[] }));
-  let before: readonly Reading[] = [];
-  while (adminUrls.length > 0 && performance.now() < span.end) {
+  let before: readonly (Reading | undefined)[] = [];
+  for (let isFirst = true; adminUrls.length > 0 && performance.now() < span.end; isFirst = false) {
     const part = span.partAt(performance.now());
     const readings = await Promise.all(adminUrls.map(readNode));
     for (const [at, reading] of readings.entries()) {
+      // One that never answered is a wrong address; others may be replaced meanwhile.
+      if (reading === undefined && isFirst) throw new Error(`no metrics at ${adminUrls[at]}`);
+      if (reading === undefined) continue;
       metrics.emit("histogram", "load.node_memory_mib", reading.memoryMib);
       const lagMs = meanLagMs(reading, before[at]);
       if (lagMs !== undefined) metrics.emit("histogram", "load.node_loop_lag_ms", lagMs);
@@ -73,10 +76,11 @@ interface Reading {
   readonly delays: number;
 }
 
-async function readNode(admin: string): Promise<Reading> {
+/** Undefined where it does not answer: nodes may be replaced meanwhile. */
+async function readNode(admin: string): Promise<Reading | undefined> {
   const url = new URL("/metrics", admin);
-  const answer = await fetch(url).catch(() => undefined);
-  if (!answer?.ok) throw new Error(`no metrics at ${url}`);
+  const answer = await fetch(url, { signal: AbortSignal.timeout(WATCH_EVERY_MS) }).catch(() => undefined);
+  if (!answer?.ok) return undefined;
   const text = await answer.text();
   const read = (metric: string) => {
     const value = Number(new RegExp(`^${metric}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(text)?.[1]);

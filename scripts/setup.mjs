@@ -143,7 +143,8 @@ export function exclusively(lock, work) {
   let told = false;
   mkdirSync(dirname(lock), { recursive: true });
   for (let holder = take(lock); holder !== undefined; holder = take(lock)) {
-    if (holder !== 0 && !isAlive(holder)) {
+    // In a container a process may have the very id that one of an earlier container had.
+    if (holder === process.pid || (holder !== 0 && !isAlive(holder))) {
       remove(lock);
       continue;
     }

@@ -133,6 +133,9 @@ async function passUpgrade(routes: Routes, request: IncomingMessage, socket: Soc
   await found.passage.upgrade(request, socket, head, found.opened).catch(() => socket.destroy());
 }
 
+/** Idle connections of clients, in milliseconds: longer than nodes say that theirs are kept, which clients are told. */
+const KEEP_ALIVE_MS = 70_000;
+
 /**
  * Starts the balancer on 127.0.0.1 (never wider: see `Passage` on `POST /dev/token`). Rejects with the code `EADDRINUSE`
  * where the port is busy.
@@ -140,7 +143,7 @@ async function passUpgrade(routes: Routes, request: IncomingMessage, socket: Soc
 export async function startBalancer({ port, intercept }: BalancerOptions): Promise<Balancer> {
   const routes = new Routes();
   const sockets = new Set<Duplex>();
-  const server = createServer((request, response) => {
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
     if (intercept?.(request, response)) return;
     void pass(routes, request, response);
   });

@@ -110,8 +110,14 @@ export async function debianProgram(program: DebianProgram, say: Say): Promise<U
   for (const tool of TOOLS) if ((await onPath(tool)) === undefined) return undefined;
 
   say(`no ${name} here: unpacking Debian's into .cache/${name} (once, nothing is installed)`);
-  await mkdir(cache, { recursive: true });
-  const work = await mkdtemp(join(cache, "work-"));
+  let work: string;
+  try {
+    await mkdir(cache, { recursive: true });
+    work = await mkdtemp(join(cache, "work-"));
+  } catch (error) {
+    say(`Debian's ${name} has no place in .cache: ${error instanceof Error ? error.message : error}`);
+    return undefined;
+  }
   try {
     if (
       ((await fetchInto(work, [], program)) ?? (await fetchInto(work, await freshLists(work), program))) === undefined

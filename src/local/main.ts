@@ -63,6 +63,8 @@ async function openBalancer(port: number, nodes: LocalNodes): Promise<Balancer> 
   }
 }
 
+const NO_REDIS = process.env.REDIS_URL === "memory:" ? "REDIS_URL is memory:" : "No Redis can be had here";
+
 async function start(started: Started): Promise<void> {
   let cluster: LocalCluster | undefined;
   // First of all, so that a busy port is known before anything is built or started.
@@ -76,9 +78,8 @@ async function start(started: Started): Promise<void> {
 
   const redis = await findRedis(say);
   if (redis !== undefined) started.add(() => redis.stop());
-  if (redis === undefined) {
-    say("No Redis can be had here, so one node runs in memory; for a cluster install redis-server, or set REDIS_URL.");
-  }
+  if (redis === undefined)
+    say(`${NO_REDIS}, so one node runs in memory; for a cluster install redis-server, or set REDIS_URL.`);
   const env = nodeEnv(redis?.url ?? "memory:");
   const count = redis === undefined ? 1 : wanted;
   const nodes = new LocalCluster({ count, env, balancer, say });

@@ -35,10 +35,11 @@ function textOf(file: string | undefined): string | undefined {
 
 /**
  * Finds a Redis, in this order: `REDIS_URL` or its file; a server program on the PATH, started privately; a container, where a Docker
- * engine answers; Debian's packages, unpacked into a cache folder. Nothing where none of these can be had.
+ * engine answers; Debian's packages, unpacked into a cache folder. Nothing where none of these can be had, or is wanted (`memory:`).
  */
 export async function findRedis(say: Say): Promise<LocalRedis | undefined> {
   const url = process.env.REDIS_URL || textOf(process.env.REDIS_URL_FILE);
+  if (url === "memory:") return undefined;
   if (url) return { url, label: "the Redis of REDIS_URL", inContainer: false, stop: async () => undefined };
   return (
     (await started(await installedRedis(say), say)) ??

@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import type { ServerEvents } from "../../src/protocol.ts";
 import { connectClient, stockClient, TRANSPORTS } from "../support/client.ts";
 import { startCluster } from "../support/cluster.ts";
+import { startEmbedded } from "../support/embedded.ts";
 import { eventually } from "../support/eventually.ts";
 import { Member } from "../support/member.ts";
 import { describeWithRedis } from "../support/redis.ts";
@@ -53,6 +54,17 @@ describeWithRedis("drain", () => {
       socket.disconnect();
       expect(welcome.node).toBe("node-2");
     });
+  });
+
+  it("[G8] whoever comes after a drain is handed over by the stop", async () => {
+    const { node, url } = await startEmbedded({ env: { DRAIN_SECONDS: "1" } });
+    await node.drain();
+    const { socket } = await connectClient(url, await signToken(), { reconnection: false });
+    const heard: string[] = [];
+    socket.on("draining", () => heard.push("draining"));
+    socket.on("disconnect", (reason) => heard.push(reason));
+    await node.stop();
+    await eventually(() => expect(heard).toEqual(["draining", "transport close"]));
   });
 
   it("[G8] SIGTERM ends with exit code 0; a second one ends at once", async () => {

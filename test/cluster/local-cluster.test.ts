@@ -86,6 +86,15 @@ describeWithRedis("npm start", () => {
     await eventually(() => expect(nodes.filter(isRunning)).toEqual([]), { withinMs: WITHIN_MS });
   });
 
+  it("runs one node where it is to be in memory: several would not hear each other", async () => {
+    const port = String(await freePort());
+    const cluster = runScript(LOCAL_MAIN, [], { PORT: port, REDIS_URL: "memory:" });
+    await eventually(() => expect(cluster.output()).toContain("Ctrl-C ends it"), { withinMs: WITHIN_MS });
+    expect(cluster.output()).toContain("REDIS_URL is memory:, so one node runs in memory");
+    const list = await fetch(`http://127.0.0.1:${port}/local/nodes`, { headers: { "x-roomcast-local": "1" } });
+    expect(await list.json()).toEqual({ nodes: ["node-1"] });
+  });
+
   it("says in one sentence that its port is busy", async () => {
     const server = createServer();
     const port = await freePort();

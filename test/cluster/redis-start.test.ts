@@ -7,7 +7,7 @@ import { startOldRedis } from "../support/old-redis.ts";
 import { startRedis } from "../support/private-redis.ts";
 import { describeWithRedis } from "../support/redis.ts";
 import { stopsWithTest } from "../support/teardown.ts";
-import { JWT_SECRET } from "../support/token.ts";
+import { API_KEY, JWT_SECRET } from "../support/token.ts";
 import { connectWitness } from "../support/witness.ts";
 
 const STOP_GRACE_MS = 5_000;
@@ -20,11 +20,17 @@ async function begin(url: string): Promise<{ node: NodeProcess; lines: { level: 
     name: "node-1",
     port: await freePort(),
     adminPort: await freePort(),
-    env: { REDIS_URL: url, JWT_SECRET, DRAIN_SECONDS: "1" },
+    env: { REDIS_URL: url, JWT_SECRET, API_KEYS: API_KEY, DRAIN_SECONDS: "1" },
     onLine: (line) => lines.push(line.startsWith("{") ? JSON.parse(line) : { level: "none", msg: line }),
   });
   stopsWithTest(() => node.stop(STOP_GRACE_MS));
   return { node, lines };
+}
+
+async function connectWitnessOnceServed(port: number): Promise<void> {
+  await eventually(async () => {
+    await connectWitness(`http://127.0.0.1:${port}`, { reconnection: false });
+  });
 }
 
 describeWithRedis("the start of a node", () => {
@@ -64,5 +70,19 @@ describeWithRedis("the start of a node", () => {
       await eventually(() => expect(witness.of("message").at(-1)?.data).toBe(port));
     }
     expect(nodes.map((node) => node.isAlive())).toEqual([true, true, true]);
+  });
+
+  it("[G8] one that is asked to drain while it waits stays out of the balancer once its Redis is there", async () => {
+    const server = await startRedis();
+    await server.kill();
+    const { node } = await begin(server.url);
+    const admin = (path: string, method = "GET") =>
+      fetch(`http://127.0.0.1:${node.adminPort}${path}`, { method, headers: { authorization: `Bearer ${API_KEY}` } });
+    await eventually(async () => expect((await admin("/readyz")).status).toBe(503));
+    expect((await admin("/drain", "POST")).status).toBe(202);
+    await server.start();
+    // It serves by then whom a balancer sends all the same.
+    await connectWitnessOnceServed(node.port);
+    expect(await (await admin("/readyz")).json()).toEqual({ ready: false, reason: "draining" });
   });
 });

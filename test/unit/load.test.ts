@@ -1,9 +1,12 @@
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { parse } from "yaml";
 import { readCall, usage } from "../../load/arguments.ts";
-import { Span } from "../../load/endurance.ts";
+import { Span, watchNodes } from "../../load/endurance.ts";
 import { Ledger } from "../../load/ledger.ts";
 import { LoadMetrics } from "../../load/metrics-endpoint.ts";
 import { SCRIPTS, TEXT_OPTIONS } from "../../load/options.ts";
@@ -261,4 +264,32 @@ describe("docs/load-testing.md", () => {
     }
     expect(page).toContain(`| \`--target\` | \`${read("limits.yml").config.target}\` |`);
   });
+});
+
+it("a node that is away for one look does not end the watch of the others; one that never answers is a wrong address", async () => {
+  let isAway = false;
+  const asked: boolean[] = [];
+  const node = createServer((_request, response) => {
+    asked.push(isAway);
+    if (isAway) response.destroy();
+    else {
+      response.end(
+        ["process_resident_memory_bytes 1048576", "roomcast_event_loop_delay_seconds_sum 1"]
+          .concat("roomcast_event_loop_delay_seconds_count 2", "")
+          .join("\n"),
+      );
+    }
+    isAway = !isAway;
+  }).listen(0, "127.0.0.1");
+  await once(node, "listening");
+  onTestFinished(() => void node.close());
+  const url = `http://127.0.0.1:${(node.address() as AddressInfo).port}`;
+  const emitted: string[] = [];
+  const metrics = { emit: (_kind: string, name: string) => void emitted.push(name) };
+  const now = performance.now();
+  await watchNodes([url], new Span(now, now + 2_500), metrics);
+  expect(asked).toEqual([false, true]);
+  expect(emitted.filter((name) => name === "load.memory_grew")).toHaveLength(1);
+  isAway = true;
+  await expect(watchNodes([url], new Span(now, performance.now() + 2_500), metrics)).rejects.toThrow("no metrics at");
 });

@@ -72,6 +72,16 @@ describe("scripts/setup.mjs", () => {
     expect(right.rebuilds()).toEqual([["rebuild", "--ignore-scripts=false", "--loglevel=error", "node"]]);
   });
 
+  it("takes a lock for void that has its own process id, of an earlier container", () => {
+    const right = project("24.0.0");
+    mkdirSync(join(right.root, ".cache"));
+    const line = 'echo -n $$ > .cache/setup.lock; exec "$0" scripts/setup.mjs';
+    const env = { ...process.env, npm_execpath: join(right.root, "npm-cli.cjs") };
+    const { status } = spawnSync("sh", ["-c", line, process.execPath], { cwd: right.root, env, timeout: 8_000 });
+    expect(status).toBe(0);
+    expect(right.calls()).toHaveLength(1);
+  });
+
   it("installs again when the lock file has changed, or node_modules is gone", () => {
     right.setUp();
     writeFileSync(join(right.root, "package-lock.json"), '{"lockfileVersion":3, "changed": true}');
