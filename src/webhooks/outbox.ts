@@ -134,7 +134,7 @@ export class RedisOutbox implements EventOutbox {
       if (now - at < ANNOUNCED_MS) break;
       this.#announced.delete(other);
     }
-    // It fails where the script after it fails too; the next one tries again.
+    // The next one tries again. Where Redis is full it fails and a leave does not, so that the event waits for the room's next one.
     this.#scripts.run(ANNOUNCE, [this.#shardOf(room)], [room]).catch(() => this.#announced.delete(room));
   }
 

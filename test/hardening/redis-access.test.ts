@@ -8,7 +8,11 @@ import { freePort } from "../../src/local/ports.ts";
 import { findRedisBinary } from "../../src/local/redis-binary.ts";
 import { spawnRedis } from "../../src/local/redis-process.ts";
 import { ended } from "../../src/local/tied-process.ts";
+import { RedisLog } from "../../src/log/redis-log.ts";
+import { NOWHERE } from "../../src/log/room-log.ts";
+import { Keys } from "../../src/redis/keys.ts";
 import { WEBHOOK_EVENTS } from "../../src/webhooks/events.ts";
+import { draft, RETENTION } from "../contract/drafts.ts";
 import { apiOf } from "../support/api.ts";
 import { type Certificates, makeCertificates, noCertificates } from "../support/certificates.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
@@ -66,6 +70,19 @@ async function wholeLife(cluster: TestCluster): Promise<void> {
   await eventually(() => expect(ada.of("userLeft")).toHaveLength(2), { withinMs: 20_000 });
 }
 
+/** A log whose messages are all past their age: compared, and empty then. */
+async function outlive(url: string, prefix: string): Promise<void> {
+  const [commands, reads] = [rawRedis(url), rawRedis(url)];
+  const log = new RedisLog({ commands, reads, keys: new Keys(prefix), dedupeMs: 60_000 });
+  const room = "chat:aged";
+  await eventually(() => log.append(room, draft("1")));
+  const retention = { ...RETENTION, maxAgeMs: 1 };
+  await eventually(async () => {
+    const [head] = await log.check([{ room, position: NOWHERE, retention }]);
+    expect(head).toMatchObject({ seq: 1, messages: 0 });
+  });
+}
+
 describeWithRedis("whoever reads the nodes' password for Redis", () => {
   it.concurrent("[G7] has what a node needs, and nothing else: no other keys, no other commands", async () => {
     const server = await startRedis();
@@ -84,6 +101,7 @@ describeWithRedis("whoever reads the nodes' password for Redis", () => {
     await admin.call("ACL", ["SETUSER", "default", "off"]);
     await wholeLife(cluster);
     await cluster.stop();
+    await outlive(url, prefix);
     expect(await watcher.call("ACL", "LOG")).toEqual([]);
 
     const thief = rawRedis(url);

@@ -1,8 +1,8 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { readScript } from "../../src/redis/script.ts";
 
-const FOLDERS = ["log", "nodes", "presence", "webhooks"].map(
+const FOLDERS = ["log", "moderation", "nodes", "presence", "webhooks"].map(
   (folder) => new URL(`../../src/${folder}/scripts/`, import.meta.url),
 );
 const SCRIPTS = FOLDERS.flatMap((folder) =>
@@ -45,4 +45,35 @@ describe.each(SCRIPTS)("%s", (_name, source) => {
 
 it("there are scripts", () => {
   expect(SCRIPTS.length).toBeGreaterThan(8);
+});
+
+describe("the rights in docs/operations.md", () => {
+  const operations = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
+  /** Commands that a node's user may call. */
+  const rights = (block: string): ReadonlySet<string> => {
+    const [, words = ""] = new RegExp(`<!-- ${block}:start -->\\n\`\`\`\\n(.*?)\`\`\``, "s").exec(operations) ?? [];
+    return new Set([...words.matchAll(/\+(\w+)/g)].map(([, command = ""]) => command.toUpperCase()));
+  };
+  const sources = [...FOLDERS, new URL("../../src/redis/scripts/", import.meta.url)].flatMap((folder) =>
+    readdirSync(folder).map((name) => ({ name, folder, text: readFileSync(new URL(name, folder), "utf8") })),
+  );
+  /** Only where an endpoint of webhooks wants what happens. */
+  const isOfWebhooks = ({ name, folder, text }: (typeof sources)[number]) =>
+    folder.pathname.includes("/webhooks/") || name === "add_event.lua" || text.includes("most_events");
+  /** Commands that are called and not among these rights, with the scripts that call them. */
+  const lacking = (scripts: typeof sources, known: ReadonlySet<string>) =>
+    scripts.flatMap(({ name, text }) =>
+      [...text.matchAll(/redis\.p?call\("(\w+)"/g)].flatMap(([, command = ""]) =>
+        known.has(command) ? [] : [`${name}: ${command}`],
+      ),
+    );
+
+  it("are enough for every command of every script, on the paths that few runs take, too", () => {
+    const [base, more] = [rights("acl"), rights("acl-webhooks")];
+    expect(base.size).toBeGreaterThan(40);
+    expect(lacking(sources, new Set([...base, ...more]))).toEqual([]);
+    const others = sources.filter((source) => !isOfWebhooks(source));
+    expect(others.length).toBeGreaterThan(25);
+    expect(lacking(others, base)).toEqual([]);
+  });
 });

@@ -32,7 +32,7 @@ local state = redis.call("HMGET", meta, "oldest", "cum", "renewed")
 local oldest, appended, renewed = state[1], tonumber(state[2]), tonumber(state[3])
 if oldest and tonumber(oldest) < now - max_age then
   local floor, kept = trim_log(log, seq + 1, appended, max_bytes, now - max_age)
-  if redis.call("XLEN", log) > 0 then
+  if #redis.call("XRANGE", log, "-", "+", "COUNT", 1) > 0 then
     oldest = integer(kept)
     redis.call("HSET", meta, "floor", integer(floor), "oldest", oldest)
   else
