@@ -116,9 +116,9 @@ export class RedisAppends {
       this.#keys.meta(room),
       this.#keys.log(room),
       ...drafts.map(({ space, sender, id }) => this.#keys.dedupe(room, space, sender, id)),
+      this.#keys.removed(room),
       ...outbox,
     ];
-    if (removes !== undefined) keys.push(this.#keys.removed(room));
     const values = [
       this.#keys.channel(room),
       entryEnvelope(room),

@@ -88,6 +88,7 @@ export class RedisPresence implements Presence, RoomIndex {
       this.#keys.members(room),
       this.#keys.bans(room),
       this.#keys.left(room, connection),
+      this.#keys.removed(room),
     ];
     const reply = await this.#change(JOIN, room, keys, [
       this.#keys.channel(room),

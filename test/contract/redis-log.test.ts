@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { freePort } from "../../src/local/ports.ts";
 import { RENEW_LIVES_EVERY_MS } from "../../src/log/limits.ts";
+import { removalRest } from "../../src/log/removal.ts";
 import type { Appended, Position } from "../../src/log/room-log.ts";
 import { eventually } from "../support/eventually.ts";
 import { type PrivateRedis, startRedis } from "../support/private-redis.ts";
@@ -27,6 +28,28 @@ async function allKeys({ redis, prefix }: RedisWorld): Promise<string[]> {
 }
 
 describeWithRedis("the log's keys in Redis", () => {
+  it("[G3] what is read in the place of a removed message lives as long as the log, also where that is to live longer later", async () => {
+    const { log, presence, redis, keys } = await redisWorld();
+    const removed = async (room: string) => {
+      const retention = { maxAgeMs: 60_000 };
+      const { seq, ts } = await log.append(room, draft("1", { retention }));
+      const tombstone = `{"seq":${seq},"ts":${ts},"removed":true}`;
+      const removes = { seq, ts, tombstone };
+      await log.append(room, { ...draft("2", { retention }), rest: removalRest(room, seq), removes });
+      expect(await redis.pttl(keys.removed(room))).toBeGreaterThanOrEqual(await redis.pttl(keys.log(room)));
+    };
+    for (const [room, prolong] of [
+      ["chat:sent", () => log.append("chat:sent", draft("3"))],
+      ["chat:joined", () => presence.join(join("ada", "c1", { room: "chat:joined" }))],
+    ] as const) {
+      await removed(room);
+      await prolong();
+      const [logMs, removedMs] = [await redis.pttl(keys.log(room)), await redis.pttl(keys.removed(room))];
+      expect(logMs).toBeGreaterThan(600_000);
+      expect(removedMs).toBeGreaterThanOrEqual(logMs);
+    }
+  });
+
   it("every key of a room has the slot of its channel, and every step stays in it", async () => {
     // By itself it takes the port 10,000 above its own, which may be somebody's.
     const busPort = String(await freePort());

@@ -1,8 +1,8 @@
 -- Stores messages of one room in their order: looks the id of each up, numbers it and adds it to the log; writes the head
 -- once; publishes them. The writes stand in an order that an error in the middle leaves whole. What was added before it
 -- gets its head, and nothing is published before that: a feed that knows more than the head takes the log for a fork.
--- KEYS  1 meta, 2 log, (3 and on) the dedupe entry of each message; behind them, of a removal: removed; else, where an
---       endpoint wants messages: outbox and what it dropped
+-- KEYS  1 meta, 2 log, (3 and on) the dedupe entry of each message; behind them removed, and where an endpoint wants
+--       messages, of which a removal is none: outbox and what it dropped
 -- ARGV  1 channel, 2 envelope between header and body, 3 how many messages, 4 epoch to start if one is needed,
 --       5 6 7 epoch, seq and ts that the node knows, 8 most messages, 9 most bytes, 10 most age, 11 life of the dedupe
 --       entries, 12 longest time between renewals (times in ms), (13 and on) the body of each message after seq and ts; of a
@@ -19,8 +19,7 @@
 --- @include "bury.lua"
 local meta, log, count = KEYS[1], KEYS[2], tonumber(ARGV[3])
 local is_removal = #ARGV > 12 + count
-local removed = is_removal and KEYS[3 + count]
-local outbox, dropped = not is_removal and KEYS[3 + count], KEYS[4 + count]
+local removed, outbox, dropped = KEYS[3 + count], KEYS[4 + count], KEYS[5 + count]
 local channel, envelope, fresh_epoch = ARGV[1], ARGV[2], ARGV[4]
 local known_epoch, known_seq, known_ts = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 local max_messages, max_bytes, max_age = ARGV[8], tonumber(ARGV[9]), tonumber(ARGV[10])
@@ -66,7 +65,10 @@ local function add(dedupe, rest)
     end
     return failure
   end
-  if removed then bury(log, removed, ARGV[14], ARGV[15], ARGV[16], tonumber(max_messages), now + max_age + spare_ms) end
+  if is_removal then
+    local until_ms = math.max(now + max_age + spare_ms, tonumber(head[7] or 0))
+    bury(log, removed, ARGV[14], ARGV[15], ARGV[16], tonumber(max_messages), until_ms)
+  end
   last, last_ts, appended = last + 1, tonumber(ts), appended + #body
   entries[#entries + 1] = { seq = seq, ts = ts, prev = prev, body = body }
   local place = epoch .. " " .. seq .. " " .. ts
@@ -83,7 +85,7 @@ for i = 1, count do
     answers[i] = "! " .. stored.err
   elseif place then
     answers[i] = place .. " 1"
-  elseif removed and not stands_at(log, ARGV[14], ARGV[15]) then
+  elseif is_removal and not stands_at(log, ARGV[14], ARGV[15]) then
     answers[i] = "gone"
   else
     answers[i] = add(KEYS[2 + i], ARGV[12 + i])
@@ -104,7 +106,7 @@ for _ = 1, #entries + math.floor((appended - tonumber(head[4] or 0)) / 4096) do
 end
 -- The first entry makes the log's key, which has no end yet. Whoever renews where there is no log notes none.
 if not head[6] or tonumber(head[7] or 0) < now + max_age then
-  renew_lives(now, max_age, tonumber(dedupe_ms), spare_ms, meta, log, {})
+  renew_lives(now, max_age, tonumber(dedupe_ms), spare_ms, meta, log, { removed })
 end
 for _, entry in ipairs(entries) do
   redis.call("SPUBLISH", channel, '{"seq":' .. entry.seq .. ',"prev":' .. entry.prev .. ',"ts":' .. entry.ts

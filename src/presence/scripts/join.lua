@@ -1,6 +1,6 @@
 -- Lets a connection into a room, or refuses and changes nothing. All that a join needs to know comes of this one step.
--- KEYS  1 meta, 2 log, 3 presence, 4 members, 5 bans, 6 mark of a join that was given up; where an endpoint wants
---       presence: 7 8 outbox and what it dropped
+-- KEYS  1 meta, 2 log, 3 presence, 4 members, 5 bans, 6 mark of a join that was given up, 7 removed; where an endpoint
+--       wants presence: 8 9 outbox and what it dropped
 -- ARGV  1 channel, 2 room (JSON), 3 connection, 4 incarnation, 5 attempt, 6 user, 7 identity (JSON without braces),
 --       8 state (JSON, or "" to keep the known one), 9 most users (0: any), 10 members to list, 11 epoch to start if one
 --       is needed, 12 most age, 13 life of dedupe entries, 14 longest time between renewals (times in ms), 15 who is told: others, nobody,
@@ -17,7 +17,7 @@
 --- @include "publish_change.lua"
 --- @include "add_event.lua"
 local meta, log, presence, members, bans, left = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local outbox, dropped = KEYS[7], KEYS[8]
+local removed, outbox, dropped = KEYS[7], KEYS[8], KEYS[9]
 local channel, room, connection, incarnation, attempt = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local user, identity, state = ARGV[6], ARGV[7], ARGV[8]
 local max_members, shown, fresh_epoch = tonumber(ARGV[9]), tonumber(ARGV[10]), ARGV[11]
@@ -48,7 +48,7 @@ if not seated_by then
 end
 if event then version = redis.call("HINCRBY", meta, "version", 1) end
 if first then count = count + redis.call("ZADD", members, version, user) end
-renew_lives(now, max_age, dedupe_ms, spare_ms, meta, log, { presence, members })
+renew_lives(now, max_age, dedupe_ms, spare_ms, meta, log, { presence, members, removed })
 if event and tells ~= "nobody" then
   local whom = user_json(identity, state)
   publish_change(channel, room, event, tells == "everybody" and "" or connection, whom, count, integer(version))
