@@ -79,9 +79,10 @@ interface Reading {
 /** Undefined where it does not answer: nodes may be replaced meanwhile. */
 async function readNode(admin: string): Promise<Reading | undefined> {
   const url = new URL("/metrics", admin);
-  const answer = await fetch(url, { signal: AbortSignal.timeout(WATCH_EVERY_MS) }).catch(() => undefined);
-  if (!answer?.ok) return undefined;
-  const text = await answer.text();
+  const text = await fetch(url, { signal: AbortSignal.timeout(WATCH_EVERY_MS) })
+    .then((answer) => (answer.ok ? answer.text() : undefined))
+    .catch(() => undefined);
+  if (text === undefined) return undefined;
   const read = (metric: string) => {
     const value = Number(new RegExp(`^${metric}(?:\\{[^}]*\\})? (\\S+)$`, "m").exec(text)?.[1]);
     if (Number.isNaN(value)) throw new Error(`${url} has no ${metric}`);

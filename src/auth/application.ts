@@ -21,6 +21,16 @@ const MOST_WAITING = 1_000;
 /** A question that failed is not asked again for so long, in milliseconds. */
 const FAILED_HOLDS_MS = 1_000;
 
+/** About one user in one room. */
+interface Remembered {
+  /** What it said last, whether or not that holds. */
+  readonly decision: Decision | undefined;
+  /** Until then it is not asked again, because it did not decide; 0 where it did. */
+  readonly failedUntil: number;
+}
+
+const NOTHING: Remembered = { decision: undefined, failedUntil: 0 };
+
 export interface ApplicationOptions {
   /** Asks the server. Rejects where it does not decide. */
   readonly put: (question: Question, signal: AbortSignal) => Promise<Answer>;
@@ -44,7 +54,7 @@ export interface ApplicationOptions {
 export class Application {
   readonly #options: ApplicationOptions;
   readonly #now: () => number;
-  readonly #remembered = new Map<string, Decision | { readonly failedUntil: number }>();
+  readonly #remembered = new Map<string, Remembered>();
   readonly #underWay = new Map<string, Promise<Decision>>();
   readonly #waiting: (() => void)[] = [];
   #asking = 0;
@@ -65,9 +75,9 @@ export class Application {
    * server does not decide.
    */
   async decideToStay(question: Question): Promise<Decision> {
-    const known = this.#remembered.get(keyOf(question));
+    const known = this.#remembered.get(keyOf(question))?.decision;
     const now = this.#now();
-    if (known === undefined || "failedUntil" in known || known.until <= now) return await this.decide(question);
+    if (known === undefined || known.until <= now) return await this.decide(question);
     if (known.until - now > this.aheadMs(known.holdsMs)) return known;
     try {
       return await this.decide(question, known.until);
@@ -83,10 +93,9 @@ export class Application {
    */
   async decide(question: Question, after = this.#now()): Promise<Decision> {
     const key = keyOf(question);
-    const known = this.#remembered.get(key);
-    if (known !== undefined && "failedUntil" in known) {
-      if (known.failedUntil > this.#now()) throw undecided();
-    } else if (known !== undefined && known.until > after) return known;
+    const { decision, failedUntil } = this.#remembered.get(key) ?? NOTHING;
+    if (decision !== undefined && decision.until > after) return decision;
+    if (failedUntil > this.#now()) throw undecided();
     const underWay = this.#underWay.get(key);
     if (underWay !== undefined) return underWay;
     const asked = this.#ask(key, question).finally(() => this.#underWay.delete(key));
@@ -104,12 +113,14 @@ export class Application {
     try {
       const { bits, holdsMs } = await this.#options.put(question, signal);
       const decision: Decision = { bits, until: this.#now() + holdsMs, holdsMs };
-      this.#remember(key, decision);
+      this.#remember(key, { decision, failedUntil: 0 });
       if (this.#isLost) this.#options.back();
       this.#isLost = false;
       return decision;
     } catch (error) {
-      this.#remember(key, { failedUntil: this.#now() + FAILED_HOLDS_MS });
+      // What it said before holds to its end, for whoever needs no more.
+      const decision = this.#remembered.get(key)?.decision;
+      this.#remember(key, { decision, failedUntil: this.#now() + FAILED_HOLDS_MS });
       if (!this.#isLost) this.#options.lost(error);
       this.#isLost = true;
       throw undecided(error);
@@ -141,7 +152,7 @@ export class Application {
     });
   }
 
-  #remember(key: string, what: Decision | { readonly failedUntil: number }): void {
+  #remember(key: string, what: Remembered): void {
     this.#remembered.delete(key);
     this.#remembered.set(key, what);
     if (this.#remembered.size <= MOST_REMEMBERED) return;

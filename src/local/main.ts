@@ -63,7 +63,7 @@ async function openBalancer(port: number, nodes: LocalNodes): Promise<Balancer> 
   }
 }
 
-const NO_REDIS = process.env.REDIS_URL === "memory:" ? "REDIS_URL is memory:" : "No Redis can be had here";
+const NO_REDIS = process.env.REDIS_URL === "memory:" ? "REDIS_URL is memory:" : "There is no Redis";
 
 async function start(started: Started): Promise<void> {
   let cluster: LocalCluster | undefined;

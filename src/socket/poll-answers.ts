@@ -24,7 +24,8 @@ export class PollAnswers {
 
   /** For when nobody else counts them any more. */
   *unread(): Iterable<Unread> {
-    for (const answer of this.#bytes.keys()) if (answer.socket !== null) yield new Unread(answer.socket, answer);
+    // One that waits behind another has no socket of its own yet.
+    for (const answer of this.#bytes.keys()) yield new Unread(answer.req.socket, answer);
   }
 
   cutOff(): void {

@@ -14,14 +14,14 @@ export class Unread implements Debtor {
   readonly #answer: ServerResponse | undefined;
   readonly #endsAt = performance.now() + READ_WITHIN_MS;
 
-  /** `answer`: the one that it is, by HTTP. Behind it the TCP connection may be used for others. */
+  /** `answer`: the one that it is, by HTTP: it may wait behind others of its TCP connection, and others behind it. */
   constructor(socket: TcpSocket, answer?: ServerResponse) {
     this.#socket = socket;
     this.#answer = answer;
   }
 
   get owed(): number {
-    return this.#isThere ? this.#socket.writableLength : 0;
+    return this.#isThere ? (this.#answer ?? this.#socket).writableLength : 0;
   }
 
   bound(): void {
@@ -32,8 +32,8 @@ export class Unread implements Debtor {
     if (this.#isThere) this.#socket.destroy();
   }
 
-  /** Node.js takes the connection from an answer once that is written. */
+  /** Behind an answer that was taken whole its TCP connection is used for others. */
   get #isThere(): boolean {
-    return !this.#socket.destroyed && (this.#answer === undefined || this.#answer.socket === this.#socket);
+    return !this.#socket.destroyed && this.#answer?.writableFinished !== true;
   }
 }

@@ -67,6 +67,9 @@ describe("[G7] the application's server", () => {
     expect(puts).toHaveLength(2);
     puts.at(-1)?.fail(new Error("away"));
     expect(await second).toBe(3);
+    // The failure is not asked for again at once, and takes nothing from anybody.
+    expect([await askToStay("ada", "chat:1"), await ask("ada", "chat:1")]).toEqual([3, 3]);
+    expect(puts).toHaveLength(2);
     clock.now += 1_600;
     const third = askToStay("ada", "chat:1");
     await turn();
