@@ -10,7 +10,7 @@ import type { RoomChannels } from "./room-channels.ts";
 
 /** Most positions compared with the log in one turn: more would hold the event loop. */
 const CHECKS_PER_TURN = 500;
-/** Each open feed is compared with its log at least this often, in seconds, however quiet it is; less often where there are more than so many turns compare. */
+/** Each open feed is compared with its log at least this often, in seconds, however quiet it is, where so many turns are enough for all. */
 const CHECK_EVERY_S = 30;
 const TURN_MS = 1_000;
 /** When rooms whose last changes may be lost are compared again, in seconds: other nodes notice later, and take their time. */

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
 import { RoomcastError } from "../errors.ts";
 import type { Intervals } from "../intervals.ts";
-import { type Appended, type Entry, NOWHERE, type PageSize, type Position, type RoomLog } from "../log/room-log.ts";
+import { type Appended, type Entry, NOWHERE, type Position, type RoomLog } from "../log/room-log.ts";
 import { BOUNDS, type Message } from "../protocol.ts";
 import type { Feed, FeedPolicy } from "./feed.ts";
 import { NOT_COUNTED } from "./feed-counts.ts";
@@ -15,7 +15,6 @@ import type { RoomChannels } from "./room-channels.ts";
 const RETRY_MS = { away: 250, failed: 5_000 };
 /** Missed messages that are heard in one turn of the event loop: what follows of one may go over all connections. */
 const HEARD_PER_TURN = 100;
-const PAGE: PageSize = { maxMessages: BOUNDS.pageMessages, maxBytes: BOUNDS.pageBytes };
 
 export interface LogFollowerOptions {
   readonly intervals: Intervals;
@@ -33,7 +32,7 @@ export interface LogFollowerOptions {
    * anything is heard. Rejects with `unavailable`; may be repeated.
    */
   begins(head: Position): Promise<void>;
-  /** Where it begins anew, what the log has of the time between is heard too: the last that it lost may have been all that is missing. */
+  /** Where it begins anew: whether what the log has of the time between is heard, too. It may have lost its last messages only. */
   readonly hearsMissed: boolean;
   failed(error: unknown): void;
 }
@@ -145,12 +144,12 @@ export class LogFollower implements Outlet {
 
   /** What the log has up to `head` and this node has not heard, by its time: the numbers may have been others' before. */
   async #missed(head: Position): Promise<readonly Message[]> {
-    const { room, policy, log, hearsMissed } = this.#options;
+    const { room, policy, hearsMissed } = this.#options;
     const heardTs = this.#heardTs;
     if (heardTs === undefined || !hearsMissed) return [];
     let missed: Entry[] = [];
     for (let before = head.seq + 1, more = true; more; ) {
-      const page = await log.readBefore(room, before, PAGE, policy.retention);
+      const page = await this.#feeds.readBefore(room, before, BOUNDS.pageMessages, policy.retention);
       if (page.head.epoch !== head.epoch) throw new RoomcastError("unavailable");
       const later = page.entries.filter(({ ts }) => ts > heardTs);
       missed = [...later, ...missed];

@@ -7,7 +7,7 @@ import {
   type ServerResponse,
 } from "node:http";
 import type { Server as HttpsServer } from "node:https";
-import type { Socket as TcpSocket } from "node:net";
+import { Socket as TcpSocket } from "node:net";
 import type { Duplex } from "node:stream";
 import express from "express";
 import helmet from "helmet";
@@ -63,10 +63,9 @@ export function publicServer(
 function ownServer(own: ServerOptions, app: RequestListener): HttpServer {
   return createServer(own, app).on("upgrade", ({ url = "" }: IncomingMessage, socket: Duplex) => {
     // A listener more is 400 bytes that every idle client would keep.
-    if (url.startsWith(SOCKET_IO)) return;
-    const tcp = socket as TcpSocket;
-    tcp.once("finish", () => {
-      if (tcp.bytesWritten === 0) tcp.destroy();
+    if (url.startsWith(SOCKET_IO) || !(socket instanceof TcpSocket)) return;
+    socket.once("finish", () => {
+      if (socket.bytesWritten === 0) socket.destroy();
     });
   });
 }

@@ -105,23 +105,26 @@ export function requireDecided({ bits }: Decision, room: string, permission: Per
 
 /** What the application says of this connection in a room. Rejects with `unavailable`. */
 export async function askApplication(
-  { application }: RoomContext,
+  context: RoomContext,
   { identity: { user } }: Connection,
   room: string,
   permission: Permission,
 ): Promise<Decision> {
-  if (application === undefined) throw new Error("there is no application to ask");
-  return await application.decide({ user, room, permission });
+  return await applicationOf(context).decide({ user, room, permission });
 }
 
 /** The same of its joining, which is to last. */
 export async function askToStay(
-  { application }: RoomContext,
+  context: RoomContext,
   { identity: { user } }: Connection,
   room: string,
 ): Promise<Decision> {
+  return await applicationOf(context).decideToStay({ user, room, permission: "join" });
+}
+
+function applicationOf({ application }: RoomContext): Application {
   if (application === undefined) throw new Error("there is no application to ask");
-  return await application.decideToStay({ user, room, permission: "join" });
+  return application;
 }
 
 /** `authorize` for reading, which needs no join: it may ask the application. Takes the rate before that costs anything. */
